@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: MIT
+// Io is one request of the block layer. It completes exactly once; an Io that is dropped completes
+// with -EIO, so that a forgotten request can never hang the disk.
+#ifndef UBLK_IO_H
+#define UBLK_IO_H
+
+#include <cassert>
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <utility>
+
+#include <ublk/ring.h>
+
+namespace ublk {
+
+enum class Op : std::uint8_t {
+    read = 0,
+    write = 1,
+    flush = 2,
+    discard = 3,
+    write_zeroes = 5,
+};
+
+namespace detail {
+
+// One per tag, owned by the queue, reused for every request of that tag.
+struct Request {
+    std::uint64_t offset = 0;
+    std::uint64_t length = 0;
+    std::byte* buffer = nullptr;
+    Queue* queue = nullptr;
+    std::uint32_t flags = 0; // UBLK_IO_F_* of the uapi
+    std::uint16_t tag = 0;
+    Op op = Op::read;
+    bool in_target = false; // between hand-over to the target and completion
+};
+
+inline constexpr std::uint32_t flag_fua = 1U << 13;
+inline constexpr std::uint32_t flag_no_unmap = 1U << 15;
+
+// The only way a request leaves the target; checks the result against the request.
+void complete(Request& request, int result) noexcept;
+
+} // namespace detail
+
+class Io {
+public:
+    explicit Io(detail::Request& request) noexcept : request_(&request) {}
+    Io(Io&& other) noexcept : request_(std::exchange(other.request_, nullptr)) {}
+    Io& operator=(Io&&) = delete;
+    ~Io() {
+        if (request_)
+            detail::complete(*request_, -EIO);
+    }
+
+    Op op() const noexcept { return request().op; }
+    // Bytes; inside the device and multiples of the logical block, which the library has checked.
+    // Both are 0 for a flush.
+    std::uint64_t offset() const noexcept { return request().offset; }
+    std::uint64_t length() const noexcept { return request().length; }
+    // length() bytes: to fill for a read, to store for a write; empty for any other operation.
+    std::span<std::byte> buffer() const noexcept {
+        const detail::Request& r = request();
+        const bool has_data = r.op == Op::read || r.op == Op::write;
+        return {r.buffer, has_data ? static_cast<std::size_t>(r.length) : 0};
+    }
+    // The write must be on stable storage before it completes. Set only if Geometry::fua is.
+    bool fua() const noexcept { return request().flags & detail::flag_fua; }
+    // write_zeroes must keep the space allocated.
+    bool no_unmap() const noexcept { return request().flags & detail::flag_no_unmap; }
+
+    unsigned tag() const noexcept { return request().tag; }
+    // For the target's own I/O; valid for longer than this Io.
+    Ring ring() const noexcept { return Ring{*request().queue}; }
+
+    // result: a negative errno; or length() for a read or write and 0 (or more) for anything else.
+    // Reads and writes are all or nothing: any other count is taken as -EIO.
+    void complete(int result) noexcept {
+        assert(request_ && "completed twice");
+        detail::complete(*std::exchange(request_, nullptr), result);
+    }
+    void succeed() noexcept {
+        const bool has_data = op() == Op::read || op() == Op::write;
+        complete(has_data ? static_cast<int>(length()) : 0);
+    }
+    // error: a positive errno.
+    void fail(int error) noexcept { complete(-error); }
+
+private:
+    const detail::Request& request() const noexcept {
+        assert(request_ && "used after completion");
+        return *request_;
+    }
+
+    detail::Request* request_;
+};
+
+} // namespace ublk
+
+#endif

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+// The `key=value` options of a target: how they are described, and how they are checked in one
+// place for all targets, so that an unknown key or a bad number never reaches one.
+#ifndef UBLK_OPTIONS_H
+#define UBLK_OPTIONS_H
+
+#include <cstdint>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <ublk/result.h>
+
+namespace ublk {
+
+enum class OptionType {
+    text,
+    path,
+    size,   // bytes, or with a suffix K, M, G or T (powers of 1024)
+    number, // unsigned decimal
+    yes_no, // "yes" or "no"
+};
+
+struct OptionInfo {
+    std::string_view name;
+    OptionType type;
+    std::string_view default_value; // ignored if required; empty: not set
+    std::string_view help;          // one line
+    bool required = false;
+};
+
+// Checked values. Asking for an option that the description lacks, or for another type, is a bug.
+class OptionValues {
+public:
+    bool is_set(std::string_view name) const { return values_.count(name) != 0; }
+    const std::string& text(std::string_view name) const; // of text and path; empty if not set
+    std::uint64_t size(std::string_view name) const;      // of size and number; 0 if not set
+    bool yes(std::string_view name) const;                // false if not set
+
+private:
+    friend Result<OptionValues> parse_options(std::span<const OptionInfo>,
+                                              std::span<const std::string>);
+    std::map<std::string, std::string, std::less<>> values_{};
+};
+
+// Checks `key=value` words against the description and fills in the defaults.
+Result<OptionValues> parse_options(std::span<const OptionInfo> known,
+                                   std::span<const std::string> words);
+
+// "64K" is 65536. Fails on anything else than digits and one suffix, and on overflow.
+Result<std::uint64_t> parse_size(std::string_view text);
+
+std::string_view name_of(OptionType type);
+
+} // namespace ublk
+
+#endif

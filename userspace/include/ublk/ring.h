@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: MIT
+// Ring is the target's way to do its own I/O: awaitable operations on the io_uring that also
+// carries the queue's block requests. A target waits with co_await and never blocks the queue's
+// thread.
+#ifndef UBLK_RING_H
+#define UBLK_RING_H
+
+#include <chrono>
+#include <coroutine>
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace ublk {
+
+class Queue;
+
+// A file descriptor, or an entry of the list that Target::files() registers with every ring (which
+// saves the kernel a look-up per operation). A descriptor converts by itself.
+class File {
+public:
+    File(int descriptor) noexcept : number_(descriptor) {}
+    static File registered(int index) noexcept {
+        File file{index};
+        file.registered_ = true;
+        return file;
+    }
+    int number() const noexcept { return number_; }
+    bool is_registered() const noexcept { return registered_; }
+
+private:
+    int number_;
+    bool registered_ = false;
+};
+
+enum class Durability {
+    cached, // in the file's cache; sync() makes it durable
+    stable, // on stable storage when the write completes (RWF_DSYNC)
+};
+
+enum class Sync {
+    data, // fdatasync
+    full, // fsync
+};
+
+// One operation; `int result = co_await operation`. The result is a negative errno or what the
+// operation's function in Ring documents.
+class [[nodiscard]] RingOperation {
+public:
+    RingOperation(const RingOperation&) = delete;
+    RingOperation& operator=(const RingOperation&) = delete;
+
+    bool await_ready() const noexcept { return false; }
+    void await_suspend(std::coroutine_handle<> waiter) noexcept;
+    int await_resume() const noexcept { return result_; }
+
+private:
+    friend class Queue;
+    friend class Ring;
+
+    struct Timespec { // laid out as struct __kernel_timespec
+        std::int64_t seconds;
+        long long nanoseconds;
+    };
+
+    RingOperation(Queue& queue, std::uint8_t opcode, File file) noexcept
+        : queue_(&queue), file_(file), opcode_(opcode) {}
+
+    Queue* queue_;
+    std::coroutine_handle<> waiter_{};
+    RingOperation* next_ = nullptr; // while waiting for room in the submission queue
+    std::uint64_t address_ = 0;
+    std::uint64_t offset_ = 0;
+    std::uint64_t remaining_ = 0; // length still to transfer or, for others, the length field
+    Timespec delay_{};
+    File file_;
+    std::uint32_t flags_ = 0;
+    std::int32_t result_ = 0;
+    std::uint8_t opcode_;
+    bool transfers_ = false; // read and write go on until all is transferred
+};
+
+class Ring {
+public:
+    explicit Ring(Queue& queue) noexcept : queue_(&queue) {}
+
+    // Transfer all of the buffer; the result is its size. Only an end of file makes it less.
+    RingOperation read(File file, std::span<std::byte> buffer, std::uint64_t offset) const noexcept;
+    RingOperation write(File file, std::span<const std::byte> buffer, std::uint64_t offset,
+                        Durability durability = Durability::cached) const noexcept;
+    // These result in 0.
+    RingOperation sync(File file, Sync what = Sync::data) const noexcept;
+    RingOperation allocate(File file, int fallocate_mode, std::uint64_t offset,
+                           std::uint64_t length) const noexcept;
+    RingOperation sleep(std::chrono::nanoseconds duration) const noexcept;
+    // Lets other requests of the queue run first.
+    RingOperation yield() const noexcept;
+    // Waits for poll(2) events; the result is the events that occurred.
+    RingOperation poll(File file, unsigned events) const noexcept;
+
+    // Entry `index` of Target::files().
+    File file(unsigned index) const noexcept;
+    // Which of the device's queues this is, from 0. The queue's requests and this ring are served
+    // by one thread, so data kept per queue needs no lock.
+    unsigned queue_index() const noexcept;
+
+private:
+    Queue* queue_;
+};
+
+} // namespace ublk
+
+#endif

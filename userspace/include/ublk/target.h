@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// Target is what an author writes: where the bytes of a block device live. TargetInfo is how the
+// daemon finds it, creates it from `key=value` options and describes it to users.
+#ifndef UBLK_TARGET_H
+#define UBLK_TARGET_H
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include <ublk/geometry.h>
+#include <ublk/io.h>
+#include <ublk/options.h>
+#include <ublk/result.h>
+#include <ublk/ring.h>
+#include <ublk/task.h>
+
+namespace ublk {
+
+class Target {
+public:
+    Target() = default;
+    Target(const Target&) = delete;
+    Target& operator=(const Target&) = delete;
+    virtual ~Target() = default;
+
+    // Constant for the life of the target.
+    virtual Geometry geometry() const = 0;
+
+    // Serves one request; called by the thread of the request's queue, where it must not block:
+    // wait with co_await on io.ring(). With more than one queue, several threads call it at a time.
+    // What arrives has been checked: it lies inside the device, is aligned to the logical block,
+    // and is an operation that the geometry announced. An operation that cannot be served after all
+    // is failed with EOPNOTSUPP.
+    virtual Task serve(Io io) = 0;
+
+    // Descriptors to register with every ring; Ring::file(i) is the i-th. They belong to the
+    // target.
+    virtual std::span<const int> files() const { return {}; }
+};
+
+struct TargetInfo {
+    std::string_view name;
+    std::string_view summary; // one line, no full stop
+    std::span<const OptionInfo> options;
+    // `values` have been checked against `options`; the target's geometry() has `request` applied.
+    Result<std::unique_ptr<Target>> (*create)(const OptionValues& values,
+                                              const GeometryRequest& request);
+};
+
+} // namespace ublk
+
+#endif

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: MIT
+// Task is the coroutine that serves one request, Async<T> one that returns a value to a co_await.
+// Their frames come from a pool of the queue, so that serving a request allocates nothing.
+#ifndef UBLK_TASK_H
+#define UBLK_TASK_H
+
+#include <cassert>
+#include <coroutine>
+#include <cstddef>
+#include <exception>
+#include <optional>
+#include <utility>
+
+namespace ublk {
+
+namespace detail {
+
+void* allocate_frame(std::size_t size);
+void free_frame(void* frame) noexcept;
+
+struct PromiseBase {
+    // Resumes who waits for this coroutine; a detached one frees itself instead.
+    struct FinalAwaiter {
+        bool await_ready() const noexcept { return false; }
+        template <class Promise>
+        std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) const noexcept {
+            if (self.promise().waiter)
+                return self.promise().waiter;
+            self.destroy();
+            return std::noop_coroutine();
+        }
+        void await_resume() const noexcept {}
+    };
+
+    static void* operator new(std::size_t size) { return allocate_frame(size); }
+    static void operator delete(void* frame) noexcept { free_frame(frame); }
+
+    std::suspend_always initial_suspend() const noexcept { return {}; }
+    FinalAwaiter final_suspend() const noexcept { return {}; }
+    [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+
+    std::coroutine_handle<> waiter{};
+};
+
+template <class T> struct Promise : PromiseBase {
+    void return_value(T result) { value.emplace(std::move(result)); }
+    T take() { return std::move(*value); }
+    std::optional<T> value{};
+};
+
+template <> struct Promise<void> : PromiseBase {
+    void return_void() const noexcept {}
+    void take() const noexcept {}
+};
+
+} // namespace detail
+
+// Starts when awaited or started. Destroyed before that, it drops its arguments, an Io among them.
+template <class T> class [[nodiscard]] Async {
+public:
+    struct promise_type : detail::Promise<T> {
+        Async get_return_object() {
+            return Async{std::coroutine_handle<promise_type>::from_promise(*this)};
+        }
+    };
+
+    Async(Async&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+    Async& operator=(Async&&) = delete;
+    ~Async() {
+        if (coroutine_)
+            coroutine_.destroy();
+    }
+
+    // Runs until the first wait; the coroutine frees itself at its end and its result is dropped.
+    void start() && {
+        assert(coroutine_ && "started twice");
+        std::exchange(coroutine_, nullptr).resume();
+    }
+
+    bool await_ready() const noexcept { return false; }
+    std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
+        coroutine_.promise().waiter = waiter;
+        return coroutine_;
+    }
+    T await_resume() { return coroutine_.promise().take(); }
+
+private:
+    explicit Async(std::coroutine_handle<promise_type> coroutine) : coroutine_(coroutine) {}
+
+    std::coroutine_handle<promise_type> coroutine_;
+};
+
+using Task = Async<void>;
+
+} // namespace ublk
+
+#endif
