@@ -1,0 +1,126 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * io_uring commands. Two rules of 6.1 that no shim can lift hold for the driver everywhere:
+ * ->uring_cmd() returns 0, -EIOCBQUEUED or an error, never a positive number (a worker thread
+ * would lose the request), and a command that is completed from a context that did not get issue
+ * flags from io_uring is completed with IO_URING_F_UNLOCKED from process context.
+ */
+#ifndef COMPAT_IO_URING_H
+#define COMPAT_IO_URING_H
+
+#include <linux/io_uring/cmd.h>
+#include <linux/percpu-refcount.h>
+#include <linux/sched.h>
+
+#if !COMPAT_HAVE_CMD_DONE_3_ARGS	/* v6.18 */
+static inline void compat_io_uring_cmd_done(struct io_uring_cmd *cmd, s32 result,
+					    unsigned int issue_flags)
+{
+	io_uring_cmd_done(cmd, result, 0, issue_flags);
+}
+
+#define io_uring_cmd_done(cmd, result, issue_flags) \
+	compat_io_uring_cmd_done(cmd, result, issue_flags)
+#endif
+
+/*
+ * ublk_cmd_payload(cmd, type): the command bytes of a 64-byte SQE; ublk_cmd_payload128() those
+ * of a 128-byte one, only for a command issued with IO_URING_F_SQE128. Userspace may change them
+ * at any time: read each byte once. Both are valid during ->uring_cmd() only.
+ */
+static inline const void *compat_cmd_payload(const struct io_uring_cmd *cmd)
+{
+#if COMPAT_HAVE_CMD_SQE		/* v6.4 */
+	return cmd->sqe->cmd;
+#else
+	return cmd->cmd;
+#endif
+}
+
+#define COMPAT_SQE_PAYLOAD	(sizeof(struct io_uring_sqe) - offsetof(struct io_uring_sqe, cmd))
+
+#define ublk_cmd_payload(cmd, type) ({						\
+	BUILD_BUG_ON(sizeof(type) > COMPAT_SQE_PAYLOAD);			\
+	(const type *)compat_cmd_payload(cmd);					\
+})
+
+#define ublk_cmd_payload128(cmd, type) ({					\
+	BUILD_BUG_ON(sizeof(type) > COMPAT_SQE_PAYLOAD + sizeof(struct io_uring_sqe));	\
+	(const type *)compat_cmd_payload(cmd);					\
+})
+
+/* sqe->addr of a command; only for callers that checked UBLK_CAN_READ_SQE. */
+static inline u64 ublk_cmd_sqe_addr(struct io_uring_cmd *cmd)
+{
+#if COMPAT_HAVE_CMD_SQE		/* v6.4 */
+	return READ_ONCE(cmd->sqe->addr);
+#else
+	return 0;
+#endif
+}
+
+#if !COMPAT_HAVE_CMD_TO_PDU	/* v6.10 */
+#define io_uring_cmd_to_pdu(cmd, type) ({					\
+	BUILD_BUG_ON(sizeof(type) > sizeof_field(struct io_uring_cmd, pdu));	\
+	(type *)&(cmd)->pdu;							\
+})
+#endif
+
+#if !COMPAT_HAVE_CMD_GET_TASK	/* v6.8 */
+static inline struct task_struct *io_uring_cmd_get_task(struct io_uring_cmd *cmd)
+{
+	return cmd_to_io_kiocb(cmd)->task;
+}
+#endif
+
+#if !COMPAT_HAVE_CMD_CTX_HANDLE	/* v6.16 */
+static inline void *io_uring_cmd_ctx_handle(struct io_uring_cmd *cmd)
+{
+	return cmd_to_io_kiocb(cmd)->ctx;
+}
+#endif
+
+#if !COMPAT_HAVE_CMD_CANCELABLE	/* v6.7 */
+/* No bit: "issue_flags & IO_URING_F_CANCEL" is false and the compiler drops what it guards. */
+#define IO_URING_F_CANCEL	0U
+
+static inline void io_uring_cmd_mark_cancelable(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+}
+#endif
+
+/**
+ * UBLK_DEFINE_CMD_TASK_WORK() - define a callback for io_uring_cmd_complete_in_task()
+ * @name: the callback's name
+ * @body: what it calls: void body(struct io_uring_cmd *cmd, unsigned int issue_flags, bool dead)
+ *
+ * @body completes the command with the given issue flags. If dead, it does not run in the task
+ * that issued the command, or that task is exiting, or the ring is going away: the task's memory
+ * must not be touched, and nobody will see the completion.
+ *
+ * 7.3 says "dead" in the token. 6.12 says the first two with IO_URING_F_TASK_DEAD, 6.1 says
+ * nothing. Both run task work in one of two places: in the task itself, with PF_EXITING set if
+ * do_exit() runs it, or after task_work_add() failed in a work item, thus in a PF_KTHREAD task
+ * (which an SQPOLL thread is not). That is the test 7.3 makes to set the token, so it serves here.
+ */
+#if COMPAT_HAVE_CMD_TW_TOKEN	/* v6.19 */
+#define UBLK_DEFINE_CMD_TASK_WORK(name, body)					\
+static void name(struct io_tw_req tw_req, io_tw_token_t tw)			\
+{										\
+	body(io_uring_cmd_from_tw(tw_req), IO_URING_CMD_TASK_WORK_ISSUE_FLAGS, tw.cancel); \
+}
+#else
+static inline bool compat_cmd_task_work_is_dead(struct io_uring_cmd *cmd)
+{
+	return (current->flags & (PF_EXITING | PF_KTHREAD)) ||
+	       percpu_ref_is_dying(&cmd_to_io_kiocb(cmd)->ctx->refs);
+}
+
+#define UBLK_DEFINE_CMD_TASK_WORK(name, body)					\
+static void name(struct io_uring_cmd *cmd, unsigned int issue_flags)		\
+{										\
+	body(cmd, issue_flags, compat_cmd_task_work_is_dead(cmd));		\
+}
+#endif
+
+#endif
