@@ -1,0 +1,17 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# The Debian packages each part of the project needs on the machine itself.
+
+# shellcheck disable=SC2034 # scripts/setup looks them up by name
+PACKAGES_build=(build-essential bc cmake ninja-build pkg-config python3 clang
+    linux-headers-amd64 linux-headers-6.12-amd64
+    liburing-dev libbpf-dev libfmt-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev
+    libgtest-dev libgmock-dev libbenchmark-dev)
+
+# What runs in the guest comes from the machine too, its root file system being the guest's.
+# shellcheck disable=SC2034
+PACKAGES_vm=(busybox-static cpio kmod udev xz-utils zstd e2fsprogs util-linux iproute2 procps
+    fio fdisk jq strace bpftrace xfsprogs)
+
+# shellcheck disable=SC2034
+PACKAGES_check=(clang-format clang-tidy sparse shellcheck perl python3)

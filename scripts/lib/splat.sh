@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+# shellcheck shell=bash
+# What a kernel log looks like when something went wrong in the kernel. Used on the host for the
+# console log and in the guest for the log of one test.
+
+SPLAT_PATTERN='BUG: |BUG:$|WARNING: |kernel BUG at|Oops|general protection fault'
+SPLAT_PATTERN+='|blocked for more than|Call Trace|rcu.*detected (expedited )?stalls?'
+SPLAT_PATTERN+='|self-detected stall|refcount_t|KASAN|KCSAN|UBSAN|KFENCE|soft lockup|hard LOCKUP'
+SPLAT_PATTERN+='|possible (circular|recursive) locking|inconsistent lock state'
+SPLAT_PATTERN+='|suspicious RCU usage|INFO: task|Kernel panic|stack segment:|double fault'
+SPLAT_PATTERN+='|unable to handle|Bad page state|kmemleak: [0-9]+ new|page allocation failure'
+
+# The harness proves that splats are seen by writing false ones; it marks them in the log so that
+# only the test that looks for them is told. Everything else on the line is still looked at.
+SPLAT_STAGED_BEGIN='ublk-test: staged splat begins'
+SPLAT_STAGED_END='ublk-test: staged splat ends'
+
+# Prints the lines of a kernel log (standard input) that tell of a kernel bug.
+find_splats() {
+    grep -aE "$SPLAT_PATTERN"
+}
+
+without_staged_splats() {
+    awk -v begin="$SPLAT_STAGED_BEGIN" -v end="$SPLAT_STAGED_END" '
+        index($0, begin) { hidden = 1 }
+        !hidden { print }
+        index($0, end) { hidden = 0 }'
+}
