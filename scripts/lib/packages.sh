@@ -14,4 +14,7 @@ PACKAGES_vm=(busybox-static cpio kmod udev xz-utils zstd e2fsprogs util-linux ip
     fio fdisk jq strace bpftrace xfsprogs)
 
 # shellcheck disable=SC2034
+PACKAGES_toolchain=(kmod util-linux xz-utils zstd)
+
+# shellcheck disable=SC2034
 PACKAGES_check=(clang-format clang-tidy sparse shellcheck perl python3)
