@@ -46,11 +46,15 @@ std::string char_device_path(int number);
 // "/dev/ublkb3", "ublkb3" and "3" are 3.
 Result<int> parse_device(std::string_view text);
 
+// How commands reach the driver; internal to the library and its tests.
+class ControlPort;
+
 // Not for use by two threads at a time. A command that takes longer than `timeout` is cancelled and
 // fails with ETIMEDOUT.
 class Control {
 public:
     static Result<Control> open(Milliseconds timeout = Milliseconds{10000});
+    Control(std::unique_ptr<ControlPort> port, Milliseconds timeout);
     Control(Control&&) noexcept;
     Control& operator=(Control&&) noexcept;
     ~Control();
@@ -73,9 +77,8 @@ public:
     Result<void> remove_without_waiting(int number);
 
 private:
-    class Commands;
-    explicit Control(std::unique_ptr<Commands> commands);
-    std::unique_ptr<Commands> commands_;
+    std::unique_ptr<ControlPort> port_;
+    Milliseconds timeout_;
 };
 
 } // namespace ublk

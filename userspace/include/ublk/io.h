@@ -31,6 +31,8 @@ struct Request {
     std::uint64_t length = 0;
     std::byte* buffer = nullptr;
     Queue* queue = nullptr;
+    Request* next = nullptr; // while waiting for room in the submission queue
+    std::int32_t result = 0;
     std::uint32_t flags = 0; // UBLK_IO_F_* of the uapi
     std::uint16_t tag = 0;
     Op op = Op::read;

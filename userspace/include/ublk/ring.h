@@ -59,32 +59,36 @@ private:
     friend class Ring;
 
     struct Timespec { // laid out as struct __kernel_timespec
-        std::int64_t seconds;
-        long long nanoseconds;
+        std::int64_t seconds = 0;
+        long long nanoseconds = 0;
+    };
+    struct Parts { // fields of the submission
+        std::uint8_t opcode = 0;
+        bool transfers = false; // a read or write, which goes on until all is transferred
+        File file{-1};
+        std::uint32_t flags = 0;
+        std::uint64_t address = 0;
+        std::uint64_t offset = 0;
+        std::uint64_t length = 0; // of a transfer: what remains
+        Timespec delay{};
     };
 
-    RingOperation(Queue& queue, std::uint8_t opcode, File file) noexcept
-        : queue_(&queue), file_(file), opcode_(opcode) {}
+    RingOperation(Queue& queue, const Parts& parts) noexcept : queue_(&queue), parts_(parts) {}
+    bool take_result(int result) noexcept;
 
     Queue* queue_;
+    Parts parts_;
     std::coroutine_handle<> waiter_{};
     RingOperation* next_ = nullptr; // while waiting for room in the submission queue
-    std::uint64_t address_ = 0;
-    std::uint64_t offset_ = 0;
-    std::uint64_t remaining_ = 0; // length still to transfer or, for others, the length field
-    Timespec delay_{};
-    File file_;
-    std::uint32_t flags_ = 0;
     std::int32_t result_ = 0;
-    std::uint8_t opcode_;
-    bool transfers_ = false; // read and write go on until all is transferred
 };
 
 class Ring {
 public:
     explicit Ring(Queue& queue) noexcept : queue_(&queue) {}
 
-    // Transfer all of the buffer; the result is its size. Only an end of file makes it less.
+    // Transfer all of the buffer, of less than 2 GiB; the result is its size. Only an end of file
+    // makes it less.
     RingOperation read(File file, std::span<std::byte> buffer, std::uint64_t offset) const noexcept;
     RingOperation write(File file, std::span<const std::byte> buffer, std::uint64_t offset,
                         Durability durability = Durability::cached) const noexcept;

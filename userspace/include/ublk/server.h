@@ -28,6 +28,9 @@ struct Statistics {
     std::uint64_t frame_heap_allocations = 0; // coroutine frames that the pool had no room for
 };
 
+// The world outside; internal to the library and its tests.
+class DriverPort;
+
 class Server {
 public:
     // On return /dev/ublkbN exists and can be opened. SIGINT and SIGTERM are blocked in the calling
@@ -48,6 +51,8 @@ public:
     Result<void> stop();
 
 private:
+    friend Result<Server> start_over(std::shared_ptr<DriverPort>, std::unique_ptr<Target>,
+                                     const ServerOptions&);
     class Running;
     explicit Server(std::unique_ptr<Running> running);
     std::unique_ptr<Running> running_;

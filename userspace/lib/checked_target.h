@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// CheckedTarget enforces the contract between the library and any target, in both directions: what
+// a target sees lies inside its geometry, and what it answers makes sense for the request.
+#ifndef UBLK_LIB_CHECKED_TARGET_H
+#define UBLK_LIB_CHECKED_TARGET_H
+
+#include <ublk/target.h>
+
+namespace ublk {
+
+class CheckedTarget {
+public:
+    // The target must have a valid geometry and outlive this.
+    explicit CheckedTarget(Target& target);
+
+    const Geometry& geometry() const noexcept { return geometry_; }
+    Target& target() const noexcept { return *target_; }
+
+    // 0, or the negative errno that the request is to be failed with unseen by the target.
+    int check(const detail::Request& request) const noexcept;
+
+    Task serve(Io io) const { return target_->serve(std::move(io)); }
+
+    // Whether the target may answer the request so. A read or write that is neither complete nor
+    // failed is not allowed: drivers disagree on what to do with the rest, and one drops it.
+    static bool allowed(const detail::Request& request, int result) noexcept;
+
+private:
+    int check_range(const detail::Request& request) const noexcept;
+
+    Target* target_;
+    Geometry geometry_;
+};
+
+} // namespace ublk
+
+#endif

@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+// Sends control commands through /dev/ublk-control on a small ring of its own, and never waits for
+// one longer than it was told to.
+#include "control_port.h"
+#include "uapi.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <charconv>
+#include <cstring>
+#include <fcntl.h>
+#include <filesystem>
+#include <liburing.h>
+#include <system_error>
+
+#include <ublk/unique_fd.h>
+
+namespace ublk {
+
+namespace {
+
+constexpr const char* control_path = "/dev/ublk-control";
+constexpr const char* device_class = "/sys/class/ublk-char";
+constexpr Milliseconds cancel_patience{500};
+constexpr std::uint64_t cancel_id = 0;
+constexpr int still_running = 1 - (1 << 30); // not an errno
+
+class ControlDevice final : public ControlPort {
+public:
+    explicit ControlDevice(UniqueFd device) : device_(std::move(device)) {}
+    ~ControlDevice() override {
+        if (has_ring_)
+            io_uring_queue_exit(&ring_);
+    }
+
+    int create_ring() {
+        io_uring_params params{};
+        params.flags = IORING_SETUP_SQE128;
+        const int error = io_uring_queue_init_params(4, &ring_, &params);
+        has_ring_ = error == 0;
+        return error;
+    }
+
+    int execute(const ControlCommand& command, Milliseconds timeout) override;
+    std::vector<int> device_numbers() override;
+
+private:
+    using Buffer = std::unique_ptr<std::byte[]>;
+
+    io_uring_sqe* next_sqe();
+    int wait_for(std::uint64_t id, Milliseconds timeout);
+    int cancel(std::uint64_t id);
+
+    UniqueFd device_;
+    io_uring ring_{};
+    bool has_ring_ = false;
+    std::uint64_t last_id_ = cancel_id;
+};
+
+io_uring_sqe* ControlDevice::next_sqe() {
+    io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+    std::memset(sqe, 0, 2 * sizeof *sqe);
+    return sqe;
+}
+
+int ControlDevice::execute(const ControlCommand& command, Milliseconds timeout) {
+    // The driver gets a copy: a command that cannot be cancelled may write it after we gave up.
+    Buffer buffer{new std::byte[command.buffer.size()]};
+    std::copy(command.buffer.begin(), command.buffer.end(), buffer.get());
+
+    ublksrv_ctrl_cmd payload{};
+    payload.dev_id = static_cast<std::uint32_t>(command.number);
+    payload.queue_id = command.queue;
+    payload.len = static_cast<std::uint16_t>(command.buffer.size());
+    payload.addr = command.buffer.empty() ? 0 : reinterpret_cast<std::uintptr_t>(buffer.get());
+    payload.data[0] = command.data;
+
+    const std::uint64_t id = ++last_id_;
+    io_uring_sqe* sqe = next_sqe();
+    sqe->opcode = IORING_OP_URING_CMD;
+    sqe->fd = device_.get();
+    sqe->cmd_op = command.opcode;
+    sqe->user_data = id;
+    std::memcpy(sqe->cmd, &payload, sizeof payload);
+
+    int result = wait_for(id, timeout);
+    if (result == -ETIMEDOUT)
+        result = cancel(id);
+    if (result == still_running) {
+        static_cast<void>(buffer.release());
+        return -ETIMEDOUT;
+    }
+    std::copy_n(buffer.get(), command.buffer.size(), command.buffer.begin());
+    return result;
+}
+
+// Submits, and returns the result of command `id`; late results of earlier commands are dropped.
+int ControlDevice::wait_for(std::uint64_t id, Milliseconds timeout) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point deadline = Clock::now() + timeout;
+    if (const int error = io_uring_submit(&ring_); error < 0)
+        return error;
+    for (;;) {
+        const auto left =
+            std::max<std::chrono::nanoseconds>(deadline - Clock::now(), Milliseconds{0});
+        __kernel_timespec limit{.tv_sec = left.count() / 1'000'000'000,
+                                .tv_nsec = left.count() % 1'000'000'000};
+        io_uring_cqe* cqe = nullptr;
+        const int error = io_uring_wait_cqe_timeout(&ring_, &cqe, &limit);
+        if (error == -ETIME)
+            return -ETIMEDOUT;
+        if (error == -EINTR)
+            continue;
+        if (error < 0)
+            return error;
+        const bool ours = cqe->user_data == id;
+        const int result = cqe->res;
+        io_uring_cqe_seen(&ring_, cqe);
+        if (ours)
+            return result;
+    }
+}
+
+// The command's own result if it ended in spite of the cancellation.
+int ControlDevice::cancel(std::uint64_t id) {
+    io_uring_sqe* sqe = next_sqe();
+    sqe->opcode = IORING_OP_ASYNC_CANCEL;
+    sqe->fd = -1;
+    sqe->addr = id;
+    sqe->user_data = cancel_id;
+    const int result = wait_for(id, cancel_patience);
+    if (result == -ETIMEDOUT)
+        return still_running;
+    return result == -ECANCELED || result == -EINTR ? -ETIMEDOUT : result;
+}
+
+std::vector<int> ControlDevice::device_numbers() {
+    std::vector<int> numbers;
+    std::error_code ignored; // no directory: no device
+    for (const auto& entry : std::filesystem::directory_iterator{device_class, ignored}) {
+        const std::string name = entry.path().filename();
+        int number = -1;
+        const std::size_t digits = name.find_first_of("0123456789");
+        if (digits != std::string::npos)
+            std::from_chars(name.data() + digits, name.data() + name.size(), number);
+        if (number >= 0)
+            numbers.push_back(number);
+    }
+    return numbers;
+}
+
+Error no_driver(int error) {
+    if (error == ENOENT || error == ENODEV || error == ENXIO)
+        return Error{error, "open /dev/ublk-control",
+                     "the driver is not loaded; load it with: modprobe ublk_drv",
+                     ErrorKind::driver};
+    return Error{error, "open /dev/ublk-control", error == EACCES ? "run this as root" : ""};
+}
+
+} // namespace
+
+Result<std::unique_ptr<ControlPort>> open_control_device() {
+    UniqueFd device{::open(control_path, O_RDWR | O_CLOEXEC)};
+    if (!device)
+        return no_driver(errno);
+    auto port = std::make_unique<ControlDevice>(std::move(device));
+    if (const int error = port->create_ring(); error < 0)
+        return Error{-error, "create an io_uring for control commands",
+                     error == -EPERM ? "is it disabled by sysctl kernel.io_uring_disabled?" : ""};
+    return std::unique_ptr<ControlPort>{std::move(port)};
+}
+
+} // namespace ublk

@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: MIT
+// The hot path: completion, coroutine, commit. Nothing here allocates, locks or makes a system call
+// other than the one per round.
+#include "queue.h"
+
+#include <algorithm>
+#include <bit>
+#include <cassert>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace ublk {
+
+namespace {
+
+// Tells commands of the driver from the target's operations, whose user_data is their address.
+constexpr std::uint64_t command_mark = std::uint64_t{1} << 63;
+
+static_assert(detail::flag_fua == UBLK_IO_F_FUA);
+static_assert(detail::flag_no_unmap == UBLK_IO_F_NOUNMAP);
+static_assert(static_cast<int>(Op::write_zeroes) == UBLK_IO_OP_WRITE_ZEROES);
+static_assert(static_cast<int>(Op::discard) == UBLK_IO_OP_DISCARD);
+static_assert(static_cast<int>(Op::flush) == UBLK_IO_OP_FLUSH);
+static_assert(static_cast<int>(Op::write) == UBLK_IO_OP_WRITE);
+static_assert(static_cast<int>(Op::read) == UBLK_IO_OP_READ);
+
+} // namespace
+
+// Room for a commit of each tag and an operation of each, so that a round is one system call.
+unsigned Queue::ring_entries(unsigned depth) {
+    return std::clamp(std::bit_ceil(2 * depth), 8U, 8192U);
+}
+
+// A target that wraps targets, or splits a request, has several frames per tag.
+unsigned Queue::frame_blocks(unsigned depth) { return 4 * depth; }
+
+Queue::Queue(Parts parts) : parts_(std::move(parts)), requests_(parts_.depth) {
+    for (unsigned tag = 0; tag < parts_.depth; ++tag) {
+        requests_[tag].tag = static_cast<std::uint16_t>(tag);
+        requests_[tag].buffer = parts_.buffers.of(tag);
+        requests_[tag].queue = this;
+    }
+}
+
+int Queue::fetch_all() {
+    for (detail::Request& request : requests_) {
+        if (!prepare_command(UBLK_U_IO_FETCH_REQ, request, -1))
+            return -EAGAIN;
+        ++owned_tags_;
+    }
+    const int error = parts_.uring->enter(0);
+    // A refused command completes at once, before any request can arrive.
+    parts_.uring->reap([this](std::uint64_t data, int result) { handle(data, result); });
+    return error ? error : refusal_;
+}
+
+void Queue::run() {
+    while (step(1)) {
+    }
+}
+
+bool Queue::step(unsigned wait) {
+    retry_backlog();
+    if (owned_tags_ == 0 && running_operations_ == 0)
+        return false;
+    const FramePool::Use frames{parts_.frames};
+    enter(wait);
+    parts_.uring->reap([this](std::uint64_t data, int result) { handle(data, result); });
+    return true;
+}
+
+void Queue::enter(unsigned wait) {
+    switch (const int error = parts_.uring->enter(wait)) {
+    case 0:
+    case -EINTR: // these go away by themselves: the next round tries again
+    case -EAGAIN:
+    case -EBUSY:
+    case -ENOMEM:
+        return;
+    default: // a ring that is broken can serve nobody; the driver notices that we are gone
+        std::fprintf(stderr, "ublk: queue %u: io_uring_enter: %s\n", parts_.index,
+                     ::strerrordesc_np(-error));
+        std::abort();
+    }
+}
+
+void Queue::handle(std::uint64_t user_data, int result) {
+    if (user_data & command_mark)
+        handle_command(static_cast<unsigned>(user_data & ~command_mark), result);
+    else
+        handle_operation(*reinterpret_cast<RingOperation*>(user_data), result);
+}
+
+void Queue::handle_command(unsigned tag, int result) {
+    if (result == UBLK_IO_RES_OK) [[likely]] {
+        deliver(requests_[tag]);
+        return;
+    }
+    --owned_tags_;
+    if (result != UBLK_IO_RES_ABORT && refusal_ == 0)
+        refusal_ = result;
+}
+
+void Queue::deliver(detail::Request& request) {
+    const ublksrv_io_desc& descriptor = parts_.descriptors[request.tag];
+    request.op = static_cast<Op>(descriptor.op_flags & 0xff);
+    request.flags = descriptor.op_flags;
+    request.offset = std::uint64_t{descriptor.start_sector} * sector_size;
+    request.length =
+        request.op == Op::flush ? 0 : std::uint64_t{descriptor.nr_sectors} * sector_size;
+    if (const int error = parts_.target->check(request)) [[unlikely]] {
+        ++rejected_;
+        commit(request, error);
+        return;
+    }
+    ++delivered_;
+    request.in_target = true;
+    parts_.target->serve(Io{request}).start();
+}
+
+void Queue::finish(detail::Request& request, int result) noexcept {
+    assert(request.in_target && "completed twice");
+    request.in_target = false;
+    if (!CheckedTarget::allowed(request, result)) [[unlikely]] {
+        ++violations_;
+        result = -EIO;
+    }
+    commit(request, result);
+}
+
+void Queue::commit(detail::Request& request, int result) noexcept {
+    request.result = result;
+    if (!unsent_commits_.empty() ||
+        !prepare_command(UBLK_U_IO_COMMIT_AND_FETCH_REQ, request, result)) [[unlikely]]
+        unsent_commits_.push(request);
+}
+
+bool Queue::prepare_command(std::uint32_t command, const detail::Request& request,
+                            int result) noexcept {
+    io_uring_sqe* sqe = next_sqe();
+    if (!sqe) [[unlikely]]
+        return false;
+    sqe->opcode = IORING_OP_URING_CMD;
+    sqe->flags = IOSQE_FIXED_FILE;
+    sqe->fd = char_device_file;
+    sqe->cmd_op = command;
+    sqe->user_data = command_mark | request.tag;
+    ublksrv_io_cmd payload{};
+    payload.q_id = static_cast<std::uint16_t>(parts_.index);
+    payload.tag = request.tag;
+    payload.result = result;
+    payload.addr = reinterpret_cast<std::uintptr_t>(request.buffer);
+    std::memcpy(sqe->cmd, &payload, sizeof payload);
+    return true;
+}
+
+void Queue::submit(RingOperation& operation) noexcept {
+    ++running_operations_;
+    if (!unsent_operations_.empty() || !prepare_operation(operation)) [[unlikely]]
+        unsent_operations_.push(operation);
+}
+
+bool Queue::prepare_operation(RingOperation& operation) noexcept {
+    io_uring_sqe* sqe = next_sqe();
+    if (!sqe) [[unlikely]]
+        return false;
+    const RingOperation::Parts& parts = operation.parts_;
+    sqe->opcode = parts.opcode;
+    sqe->flags = parts.file.is_registered() ? IOSQE_FIXED_FILE : 0;
+    sqe->fd = parts.file.number();
+    sqe->off = parts.offset;
+    sqe->addr = parts.address;
+    sqe->len = static_cast<std::uint32_t>(parts.length);
+    sqe->rw_flags = static_cast<int>(parts.flags);
+    sqe->user_data = reinterpret_cast<std::uintptr_t>(&operation);
+    return true;
+}
+
+void Queue::handle_operation(RingOperation& operation, int result) {
+    --running_operations_;
+    if (operation.take_result(result))
+        operation.waiter_.resume();
+    else
+        submit(operation);
+}
+
+io_uring_sqe* Queue::next_sqe() noexcept {
+    if (io_uring_sqe* sqe = parts_.uring->next_sqe()) [[likely]]
+        return sqe;
+    enter(0);
+    return parts_.uring->next_sqe();
+}
+
+void Queue::retry_backlog() noexcept {
+    while (!unsent_commits_.empty()) {
+        detail::Request& request = *unsent_commits_.first();
+        if (!prepare_command(UBLK_U_IO_COMMIT_AND_FETCH_REQ, request, request.result))
+            return;
+        unsent_commits_.pop();
+    }
+    while (!unsent_operations_.empty() && prepare_operation(*unsent_operations_.first()))
+        unsent_operations_.pop();
+}
+
+Statistics Queue::statistics() const noexcept {
+    return Statistics{.requests = delivered_.get(),
+                      .rejected = rejected_.get(),
+                      .contract_violations = violations_.get(),
+                      .frame_heap_allocations = parts_.frames.heap_allocations()};
+}
+
+namespace detail {
+
+void complete(Request& request, int result) noexcept { request.queue->finish(request, result); }
+
+} // namespace detail
+
+} // namespace ublk

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: MIT
+// Builds the parts of a queue on the thread that will use them, as its ring demands.
+#include "queue_thread.h"
+
+#include <condition_variable>
+#include <csignal>
+#include <mutex>
+#include <optional>
+#include <pthread.h>
+#include <sys/eventfd.h>
+#include <thread>
+
+namespace ublk {
+
+struct QueueThread::State {
+    std::shared_ptr<Device> device;
+    int char_device;
+    unsigned index;
+    std::vector<unsigned> cpus;
+
+    mutable std::mutex mutex{};
+    std::condition_variable changed{};
+    // The rest is guarded by the mutex.
+    std::optional<Result<void>> ready{};
+    bool ended = false;
+    Queue* queue = nullptr; // while it exists
+    Statistics last_statistics{};
+
+    template <class Change> void change(Change&& apply) {
+        const std::lock_guard lock{mutex};
+        apply();
+        changed.notify_all();
+    }
+};
+
+namespace {
+
+// Signals are for the threads of the program, not for ours.
+class AllSignalsBlocked {
+public:
+    AllSignalsBlocked() {
+        sigset_t all;
+        ::sigfillset(&all);
+        ::pthread_sigmask(SIG_SETMASK, &all, &previous_);
+    }
+    AllSignalsBlocked(const AllSignalsBlocked&) = delete;
+    AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
+    ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
+
+private:
+    sigset_t previous_;
+};
+
+Result<void> register_files(Uring& uring, int char_device, const Target& target) {
+    std::vector<int> files{char_device};
+    const std::span<const int> of_target = target.files();
+    files.insert(files.end(), of_target.begin(), of_target.end());
+    if (const int error = uring.register_files(files))
+        return Error{-error, "register files with the ring"};
+    return {};
+}
+
+struct BuiltQueue {
+    Descriptors descriptors;
+    std::unique_ptr<Queue> queue;
+};
+
+Result<BuiltQueue> build_queue(const QueueThread::Device& device, int char_device, unsigned index,
+                               const std::vector<unsigned>& cpus) {
+    const unsigned depth = device.info.depth;
+    if (Result<void> prepared = device.driver->prepare_thread(cpus); !prepared)
+        return prepared.error();
+    Result<Descriptors> descriptors = device.driver->map_descriptors(char_device, index, depth);
+    if (!descriptors)
+        return descriptors.error();
+    Result<std::unique_ptr<Uring>> uring = device.driver->create_ring(Queue::ring_entries(depth));
+    if (!uring)
+        return uring.error();
+    if (Result<void> done = register_files(**uring, char_device, *device.target); !done)
+        return done.error();
+    Result<CopyBuffers> buffers =
+        CopyBuffers::create(depth, device.checked.geometry().max_io_bytes);
+    if (!buffers)
+        return buffers.error();
+    Result<FramePool> frames = FramePool::create(Queue::frame_blocks(depth));
+    if (!frames)
+        return frames.error();
+    auto queue = std::make_unique<Queue>(Queue::Parts{.index = index,
+                                                      .depth = depth,
+                                                      .uring = std::move(*uring),
+                                                      .buffers = std::move(*buffers),
+                                                      .frames = std::move(*frames),
+                                                      .descriptors = descriptors->first,
+                                                      .target = &device.checked});
+    if (const int error = queue->fetch_all())
+        return Error{-error, "offer the tags of queue " + std::to_string(index)};
+    return BuiltQueue{std::move(*descriptors), std::move(queue)};
+}
+
+} // namespace
+
+QueueThread::QueueThread(std::shared_ptr<Device> device, int char_device, unsigned index,
+                         std::vector<unsigned> cpus)
+    : state_(new State{std::move(device), char_device, index, std::move(cpus)}) {
+    const AllSignalsBlocked blocked;
+    std::thread{[](std::shared_ptr<State> state) {
+                    const Device& device = *state->device;
+                    const std::string name = "ublk" + std::to_string(device.info.number) + "q" +
+                                             std::to_string(state->index);
+                    ::pthread_setname_np(::pthread_self(), name.c_str());
+                    if (Result<BuiltQueue> built =
+                            build_queue(device, state->char_device, state->index, state->cpus)) {
+                        Queue& queue = *built->queue;
+                        state->change([&] {
+                            state->queue = &queue;
+                            state->ready.emplace();
+                        });
+                        queue.run();
+                        state->change([&] {
+                            state->last_statistics = queue.statistics();
+                            state->queue = nullptr;
+                        });
+                    } else {
+                        state->change([&] { state->ready.emplace(built.error()); });
+                    }
+                    ::eventfd_write(device.ended.get(), 1);
+                    state->change([&] { state->ended = true; });
+                },
+                state_}
+        .detach();
+}
+
+Result<void> QueueThread::wait_until_ready(Deadline deadline) {
+    std::unique_lock lock{state_->mutex};
+    if (!state_->changed.wait_until(lock, deadline, [this] { return state_->ready.has_value(); }))
+        return Error{ETIMEDOUT, "wait for queue " + std::to_string(state_->index)};
+    return *state_->ready;
+}
+
+bool QueueThread::wait_until_ended(Deadline deadline) {
+    std::unique_lock lock{state_->mutex};
+    return state_->changed.wait_until(lock, deadline, [this] { return state_->ended; });
+}
+
+Statistics QueueThread::statistics() const {
+    const std::lock_guard lock{state_->mutex};
+    return state_->queue ? state_->queue->statistics() : state_->last_statistics;
+}
+
+} // namespace ublk

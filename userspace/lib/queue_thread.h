@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: MIT
+// QueueThread runs one Queue on a thread of its own, from fetching its tags to the driver taking
+// them back.
+#ifndef UBLK_LIB_QUEUE_THREAD_H
+#define UBLK_LIB_QUEUE_THREAD_H
+
+#include <chrono>
+#include <memory>
+#include <vector>
+
+#include "checked_target.h"
+#include "driver_port.h"
+#include "queue.h"
+
+namespace ublk {
+
+using Deadline = std::chrono::steady_clock::time_point;
+
+class QueueThread {
+public:
+    // What the queues of a device have in common. Shared, because a thread whose target hangs
+    // outlives the server.
+    struct Device {
+        std::shared_ptr<DriverPort> driver;
+        std::unique_ptr<Target> target;
+        CheckedTarget checked;
+        DeviceInfo info;
+        UniqueFd ended; // eventfd, written when a queue ends
+    };
+
+    QueueThread(std::shared_ptr<Device> device, int char_device, unsigned index,
+                std::vector<unsigned> cpus);
+    QueueThread(QueueThread&&) = default;
+    QueueThread& operator=(QueueThread&&) = default;
+
+    // Until every tag is offered to the driver.
+    Result<void> wait_until_ready(Deadline deadline);
+    // False: it still runs.
+    bool wait_until_ended(Deadline deadline);
+    Statistics statistics() const;
+
+private:
+    struct State;
+    std::shared_ptr<State> state_;
+};
+
+} // namespace ublk
+
+#endif

@@ -1,0 +1,19 @@
+// SPDX-License-Identifier: MIT
+// Starts a server over a driver of the caller's choice, which is how tests do without the kernel's.
+#ifndef UBLK_LIB_SERVER_OVER_H
+#define UBLK_LIB_SERVER_OVER_H
+
+#include <memory>
+
+#include <ublk/server.h>
+
+#include "driver_port.h"
+
+namespace ublk {
+
+Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Target> target,
+                          const ServerOptions& options);
+
+} // namespace ublk
+
+#endif

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: MIT
+// Uring is the memory of one io_uring plus the single call that crosses into the kernel, which
+// tests replace. The only place that knows what Debian's liburing lacks.
+#ifndef UBLK_LIB_URING_H
+#define UBLK_LIB_URING_H
+
+#include <cstdint>
+#include <liburing.h>
+#include <memory>
+#include <span>
+
+#include <ublk/result.h>
+
+namespace ublk {
+
+class Uring {
+public:
+    Uring() = default;
+    Uring(const Uring&) = delete;
+    Uring& operator=(const Uring&) = delete;
+    virtual ~Uring() = default;
+
+    // A zeroed entry, or nullptr while the submission queue is full.
+    io_uring_sqe* next_sqe() noexcept {
+        io_uring_sqe* sqe = _io_uring_get_sqe(&ring_);
+        if (sqe)
+            *sqe = io_uring_sqe{};
+        return sqe;
+    }
+
+    // Calls handle(user_data, result) for what has completed.
+    template <class Handler> void reap(Handler&& handle) {
+        io_uring_cqe* cqe = nullptr;
+        unsigned head = 0;
+        unsigned count = 0;
+        io_uring_for_each_cqe(&ring_, head, cqe) {
+            ++count;
+            handle(cqe->user_data, cqe->res);
+        }
+        io_uring_cq_advance(&ring_, count);
+    }
+
+    // Submits every prepared entry and waits for `wait` completions; 0 or a negative errno.
+    virtual int enter(unsigned wait) noexcept = 0;
+    // Makes the descriptors known to the ring under their position.
+    virtual int register_files(std::span<const int> descriptors) noexcept = 0;
+
+protected:
+    io_uring ring_{};
+};
+
+// To be created and used by one thread only.
+class KernelUring final : public Uring {
+public:
+    static Result<std::unique_ptr<Uring>> create(unsigned entries);
+    ~KernelUring() override;
+
+    int enter(unsigned wait) noexcept override;
+    int register_files(std::span<const int> descriptors) noexcept override;
+
+private:
+    KernelUring() = default;
+};
+
+} // namespace ublk
+
+#endif

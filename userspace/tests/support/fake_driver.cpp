@@ -1,0 +1,217 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The fake driver's two devices: tags that are fetched and committed, and control commands.
+#include "support/fake_driver.h"
+
+#include <cerrno>
+#include <cstring>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+
+namespace ublk::test {
+
+class FakeControl final : public ControlPort {
+public:
+    explicit FakeControl(std::shared_ptr<FakeDriver> driver) : driver_(std::move(driver)) {}
+
+    int execute(const ControlCommand& command, Milliseconds timeout) override {
+        std::unique_lock lock{driver_->mutex_};
+        return driver_->control_command(lock, command, timeout);
+    }
+    std::vector<int> device_numbers() override {
+        return driver_->exists_ ? std::vector<int>{static_cast<int>(driver_->info_.dev_id)}
+                                : std::vector<int>{};
+    }
+
+private:
+    std::shared_ptr<FakeDriver> driver_;
+};
+
+namespace {
+
+template <class T> void copy_in(T& object, std::span<const std::byte> buffer) {
+    std::memcpy(&object, buffer.data(), std::min(sizeof object, buffer.size()));
+}
+template <class T> void copy_out(std::span<std::byte> buffer, const T& object) {
+    std::memcpy(buffer.data(), &object, std::min(sizeof object, buffer.size()));
+}
+
+} // namespace
+
+FakeDriver::FakeDriver(unsigned queues, unsigned depth) { make_queues(queues, depth); }
+FakeDriver::~FakeDriver() = default;
+
+void FakeDriver::make_queues(unsigned queues, unsigned depth) {
+    queues_.assign(queues, FakeQueue{std::vector<ublksrv_io_desc>(depth), std::vector<Tag>(depth)});
+}
+
+void FakeDriver::issue(unsigned queue, unsigned number, const BlockRequest& request) {
+    const std::lock_guard lock{mutex_};
+    Tag& tag = queues_.at(queue).tags.at(number);
+    ASSERT_EQ(tag.owner, Owner::driver);
+    queues_[queue].descriptors[number] = {.op_flags = request.op | request.flags,
+                                          .nr_sectors = request.sectors,
+                                          .start_sector = request.sector,
+                                          .addr = reinterpret_cast<std::uintptr_t>(tag.buffer)};
+    tag.result.reset();
+    tag.owner = Owner::server;
+    tag.ring->post(tag.user_data, UBLK_IO_RES_OK);
+}
+
+std::optional<int> FakeDriver::result(unsigned queue, unsigned tag) {
+    const std::lock_guard lock{mutex_};
+    return queues_.at(queue).tags.at(tag).result;
+}
+
+std::byte* FakeDriver::buffer(unsigned queue, unsigned tag) {
+    const std::lock_guard lock{mutex_};
+    return queues_.at(queue).tags.at(tag).buffer;
+}
+
+bool FakeDriver::armed(unsigned queue, unsigned tag) {
+    const std::lock_guard lock{mutex_};
+    return queues_.at(queue).tags.at(tag).owner == Owner::driver;
+}
+
+int FakeDriver::wait_for_result(unsigned queue, unsigned tag) {
+    std::unique_lock lock{mutex_};
+    changed_.wait(lock, [&] { return queues_.at(queue).tags.at(tag).result.has_value(); });
+    return *queues_[queue].tags[tag].result;
+}
+
+void FakeDriver::take_back_tags() {
+    const std::lock_guard lock{mutex_};
+    take_back_tags_locked();
+}
+
+void FakeDriver::take_back_tags_locked() {
+    stopping_ = true;
+    for (FakeQueue& queue : queues_) {
+        for (Tag& tag : queue.tags) {
+            if (tag.owner != Owner::driver)
+                continue;
+            tag.owner = Owner::nobody;
+            tag.ring->post(tag.user_data, UBLK_IO_RES_ABORT);
+        }
+    }
+}
+
+void FakeDriver::fail_next_operation(unsigned opcode, int error) {
+    operation_errors_[opcode].push_back(error);
+}
+
+void FakeDriver::fail_control(std::uint32_t opcode, int error) { control_errors_[opcode] = error; }
+
+void FakeDriver::io_command(FakeUring& ring, const io_uring_sqe& sqe) {
+    ublksrv_io_cmd payload{};
+    std::memcpy(&payload, sqe.cmd, sizeof payload);
+    Tag& tag = queues_.at(payload.q_id).tags.at(payload.tag);
+    const bool commit = sqe.cmd_op == UBLK_U_IO_COMMIT_AND_FETCH_REQ;
+    if (tag.owner != (commit ? Owner::server : Owner::nobody)) {
+        ring.post(sqe.user_data, -EINVAL);
+        return;
+    }
+    if (!commit && fetch_error_) {
+        ring.post(sqe.user_data, fetch_error_);
+        return;
+    }
+    if (commit)
+        tag.result = payload.result;
+    tag.ring = &ring;
+    tag.user_data = sqe.user_data;
+    tag.buffer = reinterpret_cast<std::byte*>(payload.addr);
+    tag.owner = stopping_ ? Owner::nobody : Owner::driver;
+    if (stopping_)
+        ring.post(sqe.user_data, UBLK_IO_RES_ABORT);
+    changed_.notify_all();
+}
+
+bool FakeDriver::all_fetched() const {
+    for (const FakeQueue& queue : queues_)
+        for (const Tag& tag : queue.tags)
+            if (tag.owner == Owner::nobody)
+                return false;
+    return true;
+}
+
+int FakeDriver::start(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
+                      Milliseconds timeout) {
+    if (!changed_.wait_for(lock, timeout, [this] { return all_fetched(); }))
+        return -ETIMEDOUT;
+    info_.ublksrv_pid = static_cast<int>(command.data);
+    info_.state = UBLK_S_DEV_LIVE;
+    return 0;
+}
+
+int FakeDriver::control_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
+                                Milliseconds timeout) {
+    if (const auto error = control_errors_.find(command.opcode); error != control_errors_.end())
+        return error->second;
+    if (command.opcode == UBLK_U_CMD_GET_FEATURES) {
+        copy_out(command.buffer, std::uint64_t{UBLK_F_NO_AUTO_PART_SCAN});
+        return 0;
+    }
+    if (command.opcode == UBLK_U_CMD_ADD_DEV) {
+        if (exists_)
+            return -EEXIST;
+        copy_in(info_, command.buffer);
+        if (info_.dev_id == UINT32_MAX)
+            info_.dev_id = 0;
+        features_ = info_.flags;
+        make_queues(info_.nr_hw_queues, info_.queue_depth);
+        exists_ = true;
+        copy_out(command.buffer, info_);
+        return 0;
+    }
+    if (!exists_ || static_cast<std::uint32_t>(command.number) != info_.dev_id)
+        return -ENODEV;
+    switch (command.opcode) {
+    case UBLK_U_CMD_GET_DEV_INFO:
+        copy_out(command.buffer, info_);
+        return 0;
+    case UBLK_U_CMD_SET_PARAMS:
+        copy_in(params_, command.buffer);
+        return 0;
+    case UBLK_U_CMD_GET_PARAMS:
+        copy_out(command.buffer, params_);
+        return 0;
+    case UBLK_U_CMD_GET_QUEUE_AFFINITY:
+        command.buffer[0] = std::byte{0b101};
+        return 0;
+    case UBLK_U_CMD_START_DEV:
+        return start(lock, command, timeout);
+    case UBLK_U_CMD_STOP_DEV:
+        take_back_tags_locked();
+        info_.state = UBLK_S_DEV_DEAD;
+        info_.ublksrv_pid = -1;
+        return 0;
+    case UBLK_U_CMD_DEL_DEV:
+    case UBLK_U_CMD_DEL_DEV_ASYNC:
+        exists_ = false;
+        return 0;
+    default:
+        return -EOPNOTSUPP;
+    }
+}
+
+Result<Control> FakeDriver::open_control(Milliseconds timeout) {
+    return Control{std::make_unique<FakeControl>(shared_from_this()), timeout};
+}
+
+Result<UniqueFd> FakeDriver::open_char_device(int) {
+    return UniqueFd{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+}
+
+Result<void> FakeDriver::find_block_device(int) { return {}; }
+
+Result<Descriptors> FakeDriver::map_descriptors(int, unsigned queue, unsigned) {
+    return Descriptors{Mapping{}, queues_.at(queue).descriptors.data()};
+}
+
+Result<std::unique_ptr<Uring>> FakeDriver::create_ring(unsigned entries) {
+    return std::unique_ptr<Uring>{
+        std::make_unique<FakeUring>(*this, std::min(entries, largest_ring_))};
+}
+
+Result<void> FakeDriver::prepare_thread(const std::vector<unsigned>&) { return {}; }
+
+} // namespace ublk::test

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// A ublk driver, an io_uring and a block layer in the memory of a test: whatever the library asks of
+// the kernel is answered here, and the test plays the part of the disk's users.
+#ifndef UBLK_TESTS_FAKE_DRIVER_H
+#define UBLK_TESTS_FAKE_DRIVER_H
+
+#include <array>
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "control_port.h"
+#include "driver_port.h"
+
+namespace ublk::test {
+
+class FakeDriver;
+
+// What a user of the disk asks for, in the driver's terms.
+struct BlockRequest {
+    unsigned op = UBLK_IO_OP_READ;
+    std::uint64_t sector = 0;
+    std::uint32_t sectors = 0;
+    std::uint32_t flags = 0;
+};
+
+// An io_uring whose "kernel" is the FakeDriver. Completions appear in its memory like real ones.
+class FakeUring final : public Uring {
+public:
+    FakeUring(FakeDriver& driver, unsigned entries);
+    ~FakeUring() override;
+
+    int enter(unsigned wait) noexcept override;
+    int register_files(std::span<const int> descriptors) noexcept override;
+
+    // With the driver's mutex held.
+    void post(std::uint64_t user_data, int result);
+
+private:
+    void execute(const io_uring_sqe& sqe);
+    void wait_for_parked_polls();
+    bool idle() const;
+
+    FakeDriver& driver_;
+    std::vector<io_uring_sqe> submissions_;
+    std::vector<io_uring_cqe> completions_;
+    std::array<unsigned, 5> indices_{}; // heads and tails that the ring's pointers refer to
+    std::vector<int> files_;
+    std::vector<io_uring_sqe> parked_polls_;
+};
+
+class FakeDriver final : public DriverPort, public std::enable_shared_from_this<FakeDriver> {
+public:
+    explicit FakeDriver(unsigned queues = 1, unsigned depth = 4);
+    ~FakeDriver() override;
+
+    // The block layer's side. issue() wants the tag armed; result() is there once it was committed.
+    void issue(unsigned queue, unsigned tag, const BlockRequest& request);
+    std::optional<int> result(unsigned queue, unsigned tag);
+    std::byte* buffer(unsigned queue, unsigned tag);
+    bool armed(unsigned queue, unsigned tag);
+    int wait_for_result(unsigned queue, unsigned tag);
+    // As STOP_DEV does: takes back the idle tags at once, and the others when they are committed.
+    void take_back_tags();
+
+    // What goes wrong on purpose.
+    void fail_next_operation(unsigned opcode, int error); // of io_uring
+    void fail_control(std::uint32_t opcode, int error);   // from now on
+    void fail_fetch(int error) { fetch_error_ = error; }
+    void limit_transfers(std::size_t bytes) { longest_transfer_ = bytes; }
+    void refuse_submissions(int error) { submission_error_ = error; }
+    void limit_ring_entries(unsigned entries) { largest_ring_ = entries; }
+
+    // What the library did.
+    std::chrono::nanoseconds slept() const { return slept_; }
+    const ublk_params& params() const { return params_; }
+    bool device_exists() const { return exists_; }
+    std::uint64_t granted_features() const { return features_; }
+    unsigned enters() const { return enters_; }
+
+    // DriverPort.
+    Result<Control> open_control(Milliseconds timeout) override;
+    Result<UniqueFd> open_char_device(int number) override;
+    Result<void> find_block_device(int number) override;
+    Result<Descriptors> map_descriptors(int char_device, unsigned queue, unsigned depth) override;
+    Result<std::unique_ptr<Uring>> create_ring(unsigned entries) override;
+    Result<void> prepare_thread(const std::vector<unsigned>& cpus) override;
+
+private:
+    friend class FakeUring;
+    friend class FakeControl;
+
+    enum class Owner { nobody, driver, server };
+    struct Tag {
+        Owner owner = Owner::nobody;
+        FakeUring* ring = nullptr;
+        std::uint64_t user_data = 0;
+        std::byte* buffer = nullptr;
+        std::optional<int> result{};
+    };
+    struct FakeQueue {
+        std::vector<ublksrv_io_desc> descriptors;
+        std::vector<Tag> tags;
+    };
+
+    void make_queues(unsigned queues, unsigned depth);
+    // With the mutex held.
+    void io_command(FakeUring& ring, const io_uring_sqe& sqe);
+    int control_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
+                        Milliseconds timeout);
+    int start(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
+              Milliseconds timeout);
+    void take_back_tags_locked();
+    bool all_fetched() const;
+
+    std::mutex mutex_{};
+    std::condition_variable changed_{};
+    std::vector<FakeQueue> queues_{};
+    ublk_params params_{};
+    ublksrv_ctrl_dev_info info_{};
+    std::uint64_t features_ = 0;
+    bool exists_ = false;
+    bool stopping_ = false;
+    int fetch_error_ = 0;
+    int submission_error_ = 0;
+    unsigned largest_ring_ = 1U << 16;
+    unsigned enters_ = 0;
+    std::size_t longest_transfer_ = SIZE_MAX;
+    std::chrono::nanoseconds slept_{0};
+    std::map<unsigned, std::deque<int>> operation_errors_{};
+    std::map<std::uint32_t, int> control_errors_{};
+};
+
+} // namespace ublk::test
+
+#endif

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The ring of the fake driver: executes file operations with plain system calls, at once.
+#include <algorithm>
+#include <cerrno>
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <poll.h>
+#include <sys/uio.h>
+
+#include "support/fake_driver.h"
+
+namespace ublk::test {
+
+namespace {
+
+enum Index : std::size_t { sq_head, sq_tail, cq_head, cq_tail, cq_flags };
+
+int or_errno(ssize_t result) { return result < 0 ? -errno : static_cast<int>(result); }
+
+int fd_of(const io_uring_sqe& sqe, const std::vector<int>& files) {
+    if (!(sqe.flags & IOSQE_FIXED_FILE))
+        return sqe.fd;
+    return files.at(static_cast<std::size_t>(sqe.fd));
+}
+
+int transfer(const io_uring_sqe& sqe, int fd, std::size_t longest) {
+    const iovec piece{reinterpret_cast<void*>(sqe.addr), std::min<std::size_t>(sqe.len, longest)};
+    const auto offset = static_cast<off_t>(sqe.off);
+    return sqe.opcode == IORING_OP_READ ? or_errno(::preadv2(fd, &piece, 1, offset, 0))
+                                        : or_errno(::pwritev2(fd, &piece, 1, offset, sqe.rw_flags));
+}
+
+int synchronize(const io_uring_sqe& sqe, int fd) {
+    return or_errno(sqe.fsync_flags & IORING_FSYNC_DATASYNC ? ::fdatasync(fd) : ::fsync(fd));
+}
+
+int allocate(const io_uring_sqe& sqe, int fd) {
+    return or_errno(::fallocate(fd, static_cast<int>(sqe.len), static_cast<off_t>(sqe.off),
+                                static_cast<off_t>(sqe.addr)));
+}
+
+} // namespace
+
+FakeUring::FakeUring(FakeDriver& driver, unsigned entries)
+    : driver_(driver), submissions_(entries), completions_(2 * entries) {
+    ring_.sq.khead = &indices_[sq_head];
+    ring_.sq.ktail = &indices_[sq_tail];
+    ring_.sq.sqes = submissions_.data();
+    ring_.sq.ring_entries = entries;
+    ring_.sq.ring_mask = entries - 1;
+    ring_.cq.khead = &indices_[cq_head];
+    ring_.cq.ktail = &indices_[cq_tail];
+    ring_.cq.kflags = &indices_[cq_flags];
+    ring_.cq.cqes = completions_.data();
+    ring_.cq.ring_entries = 2 * entries;
+    ring_.cq.ring_mask = 2 * entries - 1;
+}
+
+FakeUring::~FakeUring() = default;
+
+int FakeUring::register_files(std::span<const int> descriptors) noexcept {
+    files_.assign(descriptors.begin(), descriptors.end());
+    return 0;
+}
+
+void FakeUring::post(std::uint64_t user_data, int result) {
+    unsigned& tail = indices_[cq_tail];
+    ASSERT_LE(tail - io_uring_smp_load_acquire(&indices_[cq_head]), ring_.cq.ring_mask);
+    completions_[tail & ring_.cq.ring_mask].user_data = user_data;
+    completions_[tail & ring_.cq.ring_mask].res = result;
+    io_uring_smp_store_release(&tail, tail + 1);
+    driver_.changed_.notify_all();
+}
+
+bool FakeUring::idle() const { return indices_[cq_head] == indices_[cq_tail]; }
+
+int FakeUring::enter(unsigned wait) noexcept {
+    std::unique_lock lock{driver_.mutex_};
+    ++driver_.enters_;
+    if (driver_.submission_error_)
+        return driver_.submission_error_;
+    while (indices_[sq_head] != ring_.sq.sqe_tail)
+        execute(submissions_[indices_[sq_head]++ & ring_.sq.ring_mask]);
+    if (!wait)
+        return 0;
+    wait_for_parked_polls();
+    driver_.changed_.wait(lock, [this] { return !idle(); });
+    return 0;
+}
+
+void FakeUring::execute(const io_uring_sqe& sqe) {
+    auto& errors = driver_.operation_errors_[sqe.opcode];
+    if (!errors.empty()) {
+        post(sqe.user_data, errors.front());
+        errors.pop_front();
+        return;
+    }
+    switch (sqe.opcode) {
+    case IORING_OP_URING_CMD:
+        driver_.io_command(*this, sqe);
+        return;
+    case IORING_OP_POLL_ADD:
+        parked_polls_.push_back(sqe);
+        return;
+    case IORING_OP_READ:
+    case IORING_OP_WRITE:
+        post(sqe.user_data, transfer(sqe, fd_of(sqe, files_), driver_.longest_transfer_));
+        return;
+    case IORING_OP_FSYNC:
+        post(sqe.user_data, synchronize(sqe, fd_of(sqe, files_)));
+        return;
+    case IORING_OP_FALLOCATE:
+        post(sqe.user_data, allocate(sqe, fd_of(sqe, files_)));
+        return;
+    case IORING_OP_NOP:
+        post(sqe.user_data, 0);
+        return;
+    case IORING_OP_TIMEOUT: {
+        const auto* delay = reinterpret_cast<const __kernel_timespec*>(sqe.addr);
+        driver_.slept_ +=
+            std::chrono::seconds{delay->tv_sec} + std::chrono::nanoseconds{delay->tv_nsec};
+        post(sqe.user_data, -ETIME);
+        return;
+    }
+    default:
+        post(sqe.user_data, -EINVAL);
+    }
+}
+
+// Only for rings whose thread has nothing else to wait for.
+void FakeUring::wait_for_parked_polls() {
+    while (idle() && !parked_polls_.empty()) {
+        std::vector<pollfd> events;
+        for (const io_uring_sqe& sqe : parked_polls_)
+            events.push_back(
+                {fd_of(sqe, files_), static_cast<short>(sqe.poll32_events), 0});
+        ASSERT_GE(::poll(events.data(), events.size(), -1), 0);
+        for (std::size_t i = events.size(); i-- > 0;) {
+            if (!events[i].revents)
+                continue;
+            post(parked_polls_[i].user_data, events[i].revents);
+            parked_polls_.erase(parked_polls_.begin() + static_cast<std::ptrdiff_t>(i));
+        }
+    }
+}
+
+} // namespace ublk::test

@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Puts a Queue on top of a FakeDriver and turns it by hand.
+#include "support/target_bench.h"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+
+namespace ublk::test {
+
+TargetBench::TargetBench(Target& target, unsigned depth)
+    : driver_(std::make_shared<FakeDriver>(1, depth)), checked_(target), depth_(depth) {
+    std::unique_ptr<Uring> uring = *driver_->create_ring(Queue::ring_entries(depth));
+    std::vector<int> files{-1};
+    files.insert(files.end(), target.files().begin(), target.files().end());
+    uring->register_files(files);
+    queue_ = std::make_unique<Queue>(
+        Queue::Parts{.index = 0,
+                     .depth = depth,
+                     .uring = std::move(uring),
+                     .buffers = *CopyBuffers::create(depth, checked_.geometry().max_io_bytes),
+                     .frames = *FramePool::create(Queue::frame_blocks(depth)),
+                     .descriptors = driver_->map_descriptors(-1, 0, depth)->first,
+                     .target = &checked_});
+    EXPECT_EQ(queue_->fetch_all(), 0);
+}
+
+TargetBench::~TargetBench() {
+    driver_->take_back_tags();
+    queue_->run();
+}
+
+int TargetBench::request(const BlockRequest& request) {
+    driver_->issue(0, 0, request);
+    while (!driver_->result(0, 0))
+        queue_->step(1);
+    return *driver_->result(0, 0);
+}
+
+void TargetBench::finish_all() {
+    const auto all_armed = [this] {
+        for (unsigned tag = 0; tag < depth_; ++tag)
+            if (!driver_->armed(0, tag))
+                return false;
+        return true;
+    };
+    while (!all_armed())
+        queue_->step(0);
+}
+
+int TargetBench::read(std::uint64_t offset, std::span<std::byte> data) {
+    const int result = request({.op = UBLK_IO_OP_READ,
+                                .sector = offset / sector_size,
+                                .sectors = static_cast<std::uint32_t>(data.size() / sector_size)});
+    if (result > 0)
+        std::copy_n(driver_->buffer(0, 0), result, data.begin());
+    return result;
+}
+
+int TargetBench::write(std::uint64_t offset, std::span<const std::byte> data,
+                       std::uint32_t flags) {
+    std::copy(data.begin(), data.end(), driver_->buffer(0, 0));
+    return request({.op = UBLK_IO_OP_WRITE,
+                    .sector = offset / sector_size,
+                    .sectors = static_cast<std::uint32_t>(data.size() / sector_size),
+                    .flags = flags});
+}
+
+int TargetBench::flush() { return request({.op = UBLK_IO_OP_FLUSH}); }
+
+int TargetBench::discard(std::uint64_t offset, std::uint64_t length) {
+    return request({.op = UBLK_IO_OP_DISCARD,
+                    .sector = offset / sector_size,
+                    .sectors = static_cast<std::uint32_t>(length / sector_size)});
+}
+
+int TargetBench::write_zeroes(std::uint64_t offset, std::uint64_t length, std::uint32_t flags) {
+    return request({.op = UBLK_IO_OP_WRITE_ZEROES,
+                    .sector = offset / sector_size,
+                    .sectors = static_cast<std::uint32_t>(length / sector_size),
+                    .flags = flags});
+}
+
+} // namespace ublk::test

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// TargetBench serves a target through the real queue on the test's own thread, and is its disk's only
+// user. No driver and no io_uring are needed.
+#ifndef UBLK_TESTS_TARGET_BENCH_H
+#define UBLK_TESTS_TARGET_BENCH_H
+
+#include <cstddef>
+#include <memory>
+#include <span>
+
+#include <ublk/target.h>
+
+#include "queue.h"
+#include "support/fake_driver.h"
+
+namespace ublk::test {
+
+class TargetBench {
+public:
+    explicit TargetBench(Target& target, unsigned depth = 4);
+    // Checks that every request was answered.
+    ~TargetBench();
+
+    // Each is one request, submitted and waited for: its result is what the target completed it with,
+    // after the library's checks.
+    int read(std::uint64_t offset, std::span<std::byte> data);
+    int write(std::uint64_t offset, std::span<const std::byte> data, std::uint32_t flags = 0);
+    int flush();
+    int discard(std::uint64_t offset, std::uint64_t length);
+    int write_zeroes(std::uint64_t offset, std::uint64_t length, std::uint32_t flags = 0);
+    int request(const BlockRequest& request);
+
+    // Several requests at a time: submit with a free tag each, then step until they have results.
+    void submit(unsigned tag, const BlockRequest& request) { driver_->issue(0, tag, request); }
+    void finish_all();
+    std::optional<int> result(unsigned tag) { return driver_->result(0, tag); }
+
+    FakeDriver& driver() { return *driver_; }
+    Queue& queue() { return *queue_; }
+
+private:
+    std::shared_ptr<FakeDriver> driver_;
+    CheckedTarget checked_;
+    unsigned depth_;
+    std::unique_ptr<Queue> queue_;
+};
+
+} // namespace ublk::test
+
+#endif
