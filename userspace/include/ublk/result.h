@@ -28,7 +28,8 @@ struct Error {
 
     // One line without a newline: "STEP: STRERROR (HINT)".
     std::string message() const {
-        std::string text = step + ": " + ::strerrordesc_np(code);
+        const char* reason = ::strerrordesc_np(code);
+        std::string text = step + ": " + (reason ? reason : "error " + std::to_string(code));
         return hint.empty() ? text : text + " (" + hint + ")";
     }
 };

@@ -44,7 +44,7 @@ public:
 
 private:
     void execute(const io_uring_sqe& sqe);
-    void wait_for_parked_polls();
+    void check_parked_polls(int timeout);
     bool idle() const;
 
     FakeDriver& driver_;

@@ -81,9 +81,9 @@ int FakeUring::enter(unsigned wait) noexcept {
         return driver_.submission_error_;
     while (indices_[sq_head] != ring_.sq.sqe_tail)
         execute(submissions_[indices_[sq_head]++ & ring_.sq.ring_mask]);
+    check_parked_polls(wait ? -1 : 0);
     if (!wait)
         return 0;
-    wait_for_parked_polls();
     driver_.changed_.wait(lock, [this] { return !idle(); });
     return 0;
 }
@@ -127,20 +127,19 @@ void FakeUring::execute(const io_uring_sqe& sqe) {
     }
 }
 
-// Only for rings whose thread has nothing else to wait for.
-void FakeUring::wait_for_parked_polls() {
-    while (idle() && !parked_polls_.empty()) {
-        std::vector<pollfd> events;
-        for (const io_uring_sqe& sqe : parked_polls_)
-            events.push_back(
-                {fd_of(sqe, files_), static_cast<short>(sqe.poll32_events), 0});
-        ASSERT_GE(::poll(events.data(), events.size(), -1), 0);
-        for (std::size_t i = events.size(); i-- > 0;) {
-            if (!events[i].revents)
-                continue;
-            post(parked_polls_[i].user_data, events[i].revents);
-            parked_polls_.erase(parked_polls_.begin() + static_cast<std::ptrdiff_t>(i));
-        }
+// To wait for them is only for rings whose thread has nothing else to wait for.
+void FakeUring::check_parked_polls(int timeout) {
+    if (!idle() || parked_polls_.empty())
+        return;
+    std::vector<pollfd> events;
+    for (const io_uring_sqe& sqe : parked_polls_)
+        events.push_back({fd_of(sqe, files_), static_cast<short>(sqe.poll32_events), 0});
+    ASSERT_GE(::poll(events.data(), events.size(), timeout), 0);
+    for (std::size_t i = events.size(); i-- > 0;) {
+        if (!events[i].revents)
+            continue;
+        post(parked_polls_[i].user_data, events[i].revents);
+        parked_polls_.erase(parked_polls_.begin() + static_cast<std::ptrdiff_t>(i));
     }
 }
 

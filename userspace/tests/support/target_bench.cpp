@@ -32,7 +32,7 @@ TargetBench::~TargetBench() {
 int TargetBench::request(const BlockRequest& request) {
     driver_->issue(0, 0, request);
     while (!driver_->result(0, 0))
-        queue_->step(1);
+        queue_->step(0);
     return *driver_->result(0, 0);
 }
 

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "queue.h"
+
+#include <gtest/gtest.h>
+#include <numeric>
+#include <thread>
+
+#include "support/allocation_counter.h"
+#include "support/target_bench.h"
+#include "support/test_target.h"
+
+namespace ublk {
+namespace {
+
+using test::TargetBench;
+using test::TestTarget;
+using namespace std::chrono_literals;
+
+constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8};
+
+Task sleep_then_succeed(Io io) {
+    co_await io.ring().sleep(1ms);
+    io.succeed();
+}
+
+TEST(Queue, FetchesEveryTagWithItsBuffer) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 3};
+    for (unsigned tag = 0; tag < 3; ++tag) {
+        EXPECT_TRUE(bench.driver().armed(0, tag));
+        EXPECT_NE(bench.driver().buffer(0, tag), nullptr);
+    }
+}
+
+TEST(Queue, RefusedFetchIsReported) {
+    auto driver = std::make_shared<test::FakeDriver>(1, 2);
+    driver->fail_fetch(-EINVAL);
+    TestTarget target{test::succeed};
+    CheckedTarget checked{target};
+    Queue queue{{.index = 0,
+                 .depth = 2,
+                 .uring = *driver->create_ring(8),
+                 .buffers = *CopyBuffers::create(2, 4096),
+                 .frames = *FramePool::create(2),
+                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
+                 .target = &checked}};
+    EXPECT_EQ(queue.fetch_all(), -EINVAL);
+    EXPECT_FALSE(queue.step(0));
+}
+
+TEST(Queue, TagIsReadyForTheNextRequestOnceItIsCommitted) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 1};
+    for (int i = 0; i < 100; ++i)
+        EXPECT_EQ(bench.request(read_4k), 4096);
+    EXPECT_EQ(bench.queue().statistics().requests, 100U);
+}
+
+TEST(Queue, RequestsInFlightTogetherAreServedByOneRoundEach) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 4};
+    const unsigned before = bench.driver().enters();
+    for (unsigned tag = 0; tag < 4; ++tag)
+        bench.submit(tag, read_4k);
+    bench.finish_all();
+    EXPECT_EQ(bench.driver().enters() - before, 2U);
+}
+
+TEST(Queue, RejectedRequestNeverReachesTheTarget) {
+    TestTarget target{[](Io io) -> Task {
+        ADD_FAILURE() << "served";
+        io.succeed();
+        co_return;
+    }};
+    TargetBench bench{target};
+    EXPECT_EQ(bench.request({.op = UBLK_IO_OP_READ, .sector = 1U << 20, .sectors = 8}), -EINVAL);
+    EXPECT_EQ(bench.request({.op = 77, .sector = 0, .sectors = 8}), -EOPNOTSUPP);
+    EXPECT_EQ(bench.queue().statistics().rejected, 2U);
+    EXPECT_EQ(bench.queue().statistics().requests, 0U);
+}
+
+TEST(Queue, ShortOrExcessiveResultsBecomeErrors) {
+    for (int wrong : {0, 512, 8192}) {
+        struct Complete {
+            int result;
+            Task operator()(Io io) const { return go(result, std::move(io)); }
+            static Task go(int result, Io io) {
+                io.complete(result);
+                co_return;
+            }
+        };
+        TestTarget target{Complete{wrong}};
+        TargetBench bench{target};
+        EXPECT_EQ(bench.request(read_4k), -EIO);
+        EXPECT_EQ(bench.queue().statistics().contract_violations, 1U);
+    }
+}
+
+TEST(Queue, EndsOnceTheDriverTookBackEveryTag) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 2};
+    bench.driver().take_back_tags();
+    EXPECT_TRUE(bench.queue().step(0));
+    EXPECT_FALSE(bench.queue().step(0));
+}
+
+TEST(Queue, RequestInFlightIsFinishedBeforeTheEnd) {
+    TestTarget target{sleep_then_succeed};
+    TargetBench bench{target, 2};
+    bench.submit(1, read_4k);
+    bench.queue().step(0);
+    bench.driver().take_back_tags();
+    bench.queue().run();
+    EXPECT_EQ(bench.result(1), 4096);
+}
+
+TEST(Queue, TargetMayGoOnAfterTheLastCompletion) {
+    static int rounds = 0;
+    TestTarget target{[](Io io) -> Task {
+        const Ring ring = io.ring();
+        io.succeed();
+        for (rounds = 0; rounds < 5; ++rounds)
+            co_await ring.yield();
+    }};
+    TargetBench bench{target, 1};
+    bench.submit(0, read_4k);
+    bench.queue().step(0);
+    bench.driver().take_back_tags();
+    bench.queue().run();
+    EXPECT_EQ(rounds, 5);
+}
+
+TEST(Queue, SubmissionQueueSmallerThanTheLoadLosesNothing) {
+    struct SmallRing {
+        std::shared_ptr<test::FakeDriver> driver = std::make_shared<test::FakeDriver>(1, 16);
+    } small;
+    TestTarget target{sleep_then_succeed};
+    CheckedTarget checked{target};
+    Queue queue{{.index = 0,
+                 .depth = 16,
+                 .uring = std::make_unique<test::FakeUring>(*small.driver, 32),
+                 .buffers = *CopyBuffers::create(16, 4096),
+                 .frames = *FramePool::create(64),
+                 .descriptors = small.driver->map_descriptors(-1, 0, 16)->first,
+                 .target = &checked}};
+    ASSERT_EQ(queue.fetch_all(), 0);
+    for (unsigned tag = 0; tag < 16; ++tag)
+        small.driver->issue(0, tag, read_4k);
+    for (int round = 0; round < 4; ++round)
+        queue.step(0);
+    for (unsigned tag = 0; tag < 16; ++tag)
+        EXPECT_EQ(small.driver->result(0, tag), 4096);
+    small.driver->take_back_tags();
+    queue.run();
+}
+
+// The kernel takes no submissions for a while: commits and operations wait in memory.
+TEST(Queue, SubmissionsThatTheKernelRefusesAreRepeated) {
+    auto driver = std::make_shared<test::FakeDriver>(1, 16);
+    TestTarget target{sleep_then_succeed};
+    CheckedTarget checked{target};
+    Queue queue{{.index = 0,
+                 .depth = 16,
+                 .uring = std::make_unique<test::FakeUring>(*driver, 8),
+                 .buffers = *CopyBuffers::create(16, 4096),
+                 .frames = *FramePool::create(64),
+                 .descriptors = driver->map_descriptors(-1, 0, 16)->first,
+                 .target = &checked}};
+    ASSERT_EQ(queue.fetch_all(), 0);
+    for (unsigned tag = 0; tag < 16; ++tag)
+        driver->issue(0, tag, read_4k);
+    driver->refuse_submissions(-EAGAIN);
+    for (int round = 0; round < 3; ++round)
+        queue.step(0);
+    EXPECT_EQ(driver->slept(), 0ns);
+    driver->refuse_submissions(0);
+    for (int round = 0; round < 8; ++round)
+        queue.step(0);
+    for (unsigned tag = 0; tag < 16; ++tag)
+        EXPECT_EQ(driver->result(0, tag), 4096) << tag;
+    driver->take_back_tags();
+    queue.run();
+}
+
+Async<int> one_page(Ring ring) {
+    co_await ring.yield();
+    co_return 4096;
+}
+
+Task serve_through_helpers(Io io) {
+    const int result = co_await one_page(io.ring());
+    co_await io.ring().sleep(1ms);
+    io.complete(result);
+}
+
+TEST(Queue, ServingAllocatesNothing) {
+    TestTarget target{serve_through_helpers};
+    TargetBench bench{target, 8};
+    const auto serve_all = [&bench] {
+        for (unsigned tag = 0; tag < 8; ++tag)
+            bench.submit(tag, read_4k);
+        for (int round = 0; round < 4; ++round)
+            bench.queue().step(0);
+    };
+    serve_all(); // the fake driver allocates at first use
+    const std::uint64_t before = test::heap_allocations();
+    for (int i = 0; i < 1000; ++i)
+        serve_all();
+    EXPECT_EQ(test::heap_allocations() - before, 0U);
+    EXPECT_EQ(bench.queue().statistics().requests, 8008U);
+    EXPECT_EQ(bench.queue().statistics().frame_heap_allocations, 0U);
+}
+
+TEST(Queue, AllocationsWouldBeSeen) {
+    const std::uint64_t before = test::heap_allocations();
+    const auto allocated = std::make_unique<int>(1);
+    EXPECT_EQ(test::heap_allocations() - before, 1U);
+}
+
+} // namespace
+} // namespace ublk

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "uring.h"
+
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+#include <vector>
+
+#include <ublk/unique_fd.h>
+
+namespace ublk {
+namespace {
+
+class UringTest : public testing::Test {
+protected:
+    void SetUp() override {
+        Result<std::unique_ptr<Uring>> created = KernelUring::create(4);
+        if (!created)
+            GTEST_SKIP() << created.error().message();
+        uring = std::move(*created);
+    }
+    std::unique_ptr<Uring> uring;
+};
+
+TEST_F(UringTest, CompletesWhatWasSubmitted) {
+    for (unsigned i = 0; i < 3; ++i) {
+        io_uring_sqe* sqe = uring->next_sqe();
+        ASSERT_NE(sqe, nullptr);
+        sqe->opcode = IORING_OP_NOP;
+        sqe->user_data = 10 + i;
+    }
+    ASSERT_EQ(uring->enter(3), 0);
+    std::vector<std::uint64_t> seen;
+    uring->reap([&](std::uint64_t data, int) { seen.push_back(data); });
+    EXPECT_EQ(seen, (std::vector<std::uint64_t>{10, 11, 12}));
+}
+
+TEST_F(UringTest, HasNoEntryLeftWhenFull) {
+    for (int i = 0; i < 4; ++i)
+        ASSERT_NE(uring->next_sqe(), nullptr);
+    EXPECT_EQ(uring->next_sqe(), nullptr);
+    EXPECT_EQ(uring->enter(0), 0);
+    EXPECT_NE(uring->next_sqe(), nullptr);
+}
+
+TEST_F(UringTest, RegisteredFilesAreUsable) {
+    const UniqueFd file{::memfd_create("uring_test", MFD_CLOEXEC)};
+    const int files[] = {file.get()};
+    ASSERT_EQ(uring->register_files(files), 0);
+    io_uring_sqe* sqe = uring->next_sqe();
+    sqe->opcode = IORING_OP_FSYNC;
+    sqe->fd = 0;
+    sqe->flags = IOSQE_FIXED_FILE;
+    ASSERT_EQ(uring->enter(1), 0);
+    int result = -1;
+    uring->reap([&](std::uint64_t, int value) { result = value; });
+    EXPECT_EQ(result, 0);
+}
+
+} // namespace
+} // namespace ublk
