@@ -1,0 +1,318 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/ublk-control: decodes a control command once, checks who may send it, and calls the
+ * function that the table names. The work itself is done in device.c and params.c.
+ */
+#include <linux/capability.h>
+#include <linux/cpumask.h>
+#include <linux/fs.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/miscdevice.h>
+#include <linux/namei.h>
+#include <linux/nospec.h>
+#include <linux/slab.h>
+#include <linux/uaccess.h>
+
+#include "ublk.h"
+
+/* What servers of this version can ask for, as GET_FEATURES tells. */
+#define UBLK_FEATURES	(UBLK_F_URING_CMD_COMP_IN_TASK | UBLK_F_CMD_IOCTL_ENCODE)
+
+/**
+ * enum ublk_control_flags - what a command needs
+ *
+ * @NEEDS_DEVICE:	dev_id names an existing device
+ * @NEVER_SLEEPS:	may run where it is submitted, with the ring's lock held
+ * @READ_ONLY:		read permission on the device's node is enough
+ * @ANYBODY:		no permission is needed
+ * @TAKES_PATH:		the buffer starts with the path of the device's node
+ */
+enum ublk_control_flags {
+	NEEDS_DEVICE	= BIT(0),
+	NEVER_SLEEPS	= BIT(1),
+	READ_ONLY	= BIT(2),
+	ANYBODY		= BIT(3),
+	TAKES_PATH	= BIT(4),
+};
+
+/**
+ * struct ublk_control_op - one control command
+ * @run: returns 0 or -errno, never a positive number (see compat/io_uring.h)
+ * @flags: of enum ublk_control_flags
+ */
+struct ublk_control_op {
+	int (*run)(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd);
+	unsigned int flags;
+};
+
+static void __user *ublk_control_buffer(const struct ublksrv_ctrl_cmd *cmd)
+{
+	return u64_to_user_ptr(cmd->addr);
+}
+
+static int ublk_control_get_features(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	u64 features = UBLK_FEATURES;
+
+	if (cmd->len != UBLK_FEATURES_LEN || !cmd->addr)
+		return -EINVAL;
+	return copy_to_user(ublk_control_buffer(cmd), &features, sizeof(features)) ? -EFAULT : 0;
+}
+
+static int ublk_control_check_info(const struct ublksrv_ctrl_cmd *cmd,
+				   const struct ublksrv_ctrl_dev_info *info)
+{
+	if (!info->queue_depth || info->queue_depth > UBLK_MAX_QUEUE_DEPTH)
+		return -EINVAL;
+	if (!info->nr_hw_queues || info->nr_hw_queues > UBLK_MAX_NR_QUEUES)
+		return -EINVAL;
+	if (info->dev_id != cmd->dev_id)
+		return -EINVAL;
+	if (info->dev_id != U32_MAX && info->dev_id >= UBLK_MAX_DEVICES)
+		return -EINVAL;
+	return 0;
+}
+
+static int ublk_control_add(struct ublk_device *none, const struct ublksrv_ctrl_cmd *cmd)
+{
+	struct ublksrv_ctrl_dev_info info;
+	struct ublk_device *dev;
+	int ret;
+
+	if (cmd->queue_id != U16_MAX || cmd->len < sizeof(info) || !cmd->addr)
+		return -EINVAL;
+	if (copy_from_user(&info, ublk_control_buffer(cmd), sizeof(info)))
+		return -EFAULT;
+	ret = ublk_control_check_info(cmd, &info);
+	if (ret)
+		return ret;
+
+	dev = ublk_device_add(&info);
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
+	info = ublk_device_info(dev);
+	if (copy_to_user(ublk_control_buffer(cmd), &info, sizeof(info))) {
+		/* Nobody knows its id. */
+		ublk_device_delete(dev);
+		ret = -EFAULT;
+	}
+	ublk_device_put(dev);
+	return ret;
+}
+
+static int ublk_control_get_info(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	struct ublksrv_ctrl_dev_info info;
+
+	if (cmd->len < sizeof(info) || !cmd->addr)
+		return -EINVAL;
+	info = ublk_device_info(dev);
+	return copy_to_user(ublk_control_buffer(cmd), &info, sizeof(info)) ? -EFAULT : 0;
+}
+
+static int ublk_control_get_affinity(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	const unsigned int *map = dev->tag_set.map[HCTX_TYPE_DEFAULT].mq_map;
+	u32 len = min_t(u32, cmd->len, cpumask_size());
+	void __user *to = ublk_control_buffer(cmd);
+	cpumask_var_t mask;
+	unsigned int cpu;
+	int ret = 0;
+
+	if (cmd->len * BITS_PER_BYTE < nr_cpu_ids || cmd->len % sizeof(unsigned long) || !cmd->addr)
+		return -EINVAL;
+	if (cmd->data[0] >= dev->info.nr_hw_queues)
+		return -EINVAL;
+	if (!zalloc_cpumask_var(&mask, GFP_KERNEL))
+		return -ENOMEM;
+
+	for_each_possible_cpu(cpu) {
+		if (map[cpu] == cmd->data[0])
+			cpumask_set_cpu(cpu, mask);
+	}
+	if (copy_to_user(to, cpumask_bits(mask), len) || clear_user(to + len, cmd->len - len))
+		ret = -EFAULT;
+	free_cpumask_var(mask);
+	return ret;
+}
+
+static int ublk_control_set_params(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return cmd->addr ? ublk_params_set(dev, ublk_control_buffer(cmd), cmd->len) : -EINVAL;
+}
+
+static int ublk_control_get_params(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return cmd->addr ? ublk_params_get(dev, ublk_control_buffer(cmd), cmd->len) : -EINVAL;
+}
+
+static int ublk_control_start(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_device_start(dev, (pid_t)cmd->data[0]);
+}
+
+static int ublk_control_stop(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_device_stop(dev);
+}
+
+static int ublk_control_del_async(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_device_delete(dev);
+}
+
+static const struct ublk_control_op ublk_control_ops[] = {
+	[_IOC_NR(UBLK_U_CMD_GET_QUEUE_AFFINITY)] = {
+		ublk_control_get_affinity, NEEDS_DEVICE | READ_ONLY | NEVER_SLEEPS
+	},
+	[_IOC_NR(UBLK_U_CMD_GET_DEV_INFO)] = {
+		ublk_control_get_info, NEEDS_DEVICE | READ_ONLY | NEVER_SLEEPS
+	},
+	[_IOC_NR(UBLK_U_CMD_ADD_DEV)]		= { ublk_control_add, 0 },
+	[_IOC_NR(UBLK_U_CMD_DEL_DEV)]		= { ublk_control_del_async, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_START_DEV)]		= { ublk_control_start, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_STOP_DEV)]		= { ublk_control_stop, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_SET_PARAMS)]	= { ublk_control_set_params, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_GET_PARAMS)] = {
+		ublk_control_get_params, NEEDS_DEVICE | READ_ONLY
+	},
+	[_IOC_NR(UBLK_U_CMD_GET_DEV_INFO2)] = {
+		ublk_control_get_info, NEEDS_DEVICE | READ_ONLY | TAKES_PATH
+	},
+	[_IOC_NR(UBLK_U_CMD_GET_FEATURES)] = {
+		ublk_control_get_features, NEVER_SLEEPS | ANYBODY
+	},
+	[_IOC_NR(UBLK_U_CMD_DEL_DEV_ASYNC)]	= { ublk_control_del_async, NEEDS_DEVICE },
+};
+
+/* NULL: there is no such command. */
+static const struct ublk_control_op *ublk_control_find_op(u32 cmd_op)
+{
+	unsigned int nr = _IOC_NR(cmd_op);
+	const struct ublk_control_op *op;
+
+	if (_IOC_TYPE(cmd_op) != 'u' && _IOC_TYPE(cmd_op) != 0)
+		return NULL;
+	if (nr >= ARRAY_SIZE(ublk_control_ops))
+		return NULL;
+	op = &ublk_control_ops[array_index_nospec(nr, ARRAY_SIZE(ublk_control_ops))];
+	return op->run ? op : NULL;
+}
+
+/* Does the caller know the device's node, and may it use it in this way? */
+static int ublk_control_check_path(struct ublk_device *dev, const char *name, int mask)
+{
+	struct inode *inode;
+	struct path path;
+	int ret;
+
+	ret = kern_path(name, LOOKUP_FOLLOW, &path);
+	if (ret)
+		return ret;
+	inode = d_backing_inode(path.dentry);
+	if (S_ISCHR(inode->i_mode) && inode->i_rdev == dev->chardev.devt)
+		ret = inode_permission(&nop_mnt_idmap, inode, mask);
+	else
+		ret = -EPERM;
+	path_put(&path);
+	return ret;
+}
+
+/* Takes the path off the front of the command's buffer. */
+static int ublk_control_take_path(struct ublk_device *dev, const struct ublk_control_op *op,
+				  struct ublksrv_ctrl_cmd *cmd)
+{
+	int mask = op->flags & READ_ONLY ? MAY_READ : MAY_READ | MAY_WRITE;
+	char *name;
+	int ret;
+
+	if (!cmd->dev_path_len || cmd->dev_path_len > PATH_MAX || cmd->dev_path_len > cmd->len)
+		return -EINVAL;
+	name = memdup_user_nul(ublk_control_buffer(cmd), cmd->dev_path_len);
+	if (IS_ERR(name))
+		return PTR_ERR(name);
+	ret = ublk_control_check_path(dev, name, mask);
+	kfree(name);
+	if (ret)
+		return ret;
+
+	cmd->addr += cmd->dev_path_len;
+	cmd->len -= cmd->dev_path_len;
+	return 0;
+}
+
+/* For a command that needs a device. */
+static int ublk_control_run_on_device(const struct ublk_control_op *op,
+				      struct ublksrv_ctrl_cmd *cmd)
+{
+	struct ublk_device *dev = ublk_device_find(cmd->dev_id);
+	int ret = 0;
+
+	if (!dev)
+		return -ENODEV;
+	if (op->flags & TAKES_PATH)
+		ret = ublk_control_take_path(dev, op, cmd);
+	if (!ret)
+		ret = op->run(dev, cmd);
+	ublk_device_put(dev);
+	return ret;
+}
+
+static int ublk_control_run(const struct ublk_control_op *op, struct ublksrv_ctrl_cmd *cmd)
+{
+	if (!(op->flags & ANYBODY) && !capable(CAP_SYS_ADMIN))
+		return -EPERM;
+	if (op->flags & NEEDS_DEVICE)
+		return ublk_control_run_on_device(op, cmd);
+	return op->run(NULL, cmd);
+}
+
+static int ublk_control_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	const struct ublk_control_op *op = ublk_control_find_op(cmd->cmd_op);
+	const struct ublksrv_ctrl_cmd *payload;
+	struct ublksrv_ctrl_cmd copy;
+
+	if (!(issue_flags & IO_URING_F_SQE128))
+		return -EINVAL;
+	if (!op)
+		return -EOPNOTSUPP;
+	/* io_uring sends it again from a worker thread. */
+	if (!(op->flags & NEVER_SLEEPS) && (issue_flags & IO_URING_F_NONBLOCK))
+		return -EAGAIN;
+
+	/* The payload may lie in memory that the sender can change. */
+	payload = ublk_cmd_payload128(cmd, struct ublksrv_ctrl_cmd);
+	copy = (struct ublksrv_ctrl_cmd) {
+		.dev_id = READ_ONCE(payload->dev_id),
+		.queue_id = READ_ONCE(payload->queue_id),
+		.len = READ_ONCE(payload->len),
+		.addr = READ_ONCE(payload->addr),
+		.data[0] = READ_ONCE(payload->data[0]),
+		.dev_path_len = READ_ONCE(payload->dev_path_len),
+	};
+	return ublk_control_run(op, &copy);
+}
+
+static const struct file_operations ublk_control_fops = {
+	.owner		= THIS_MODULE,
+	.open		= nonseekable_open,
+	.uring_cmd	= ublk_control_uring_cmd,
+	.llseek		= no_llseek,
+};
+
+static struct miscdevice ublk_control_device = {
+	.minor		= MISC_DYNAMIC_MINOR,
+	.name		= "ublk-control",
+	.fops		= &ublk_control_fops,
+};
+
+int ublk_control_init(void)
+{
+	return misc_register(&ublk_control_device);
+}
+
+void ublk_control_exit(void)
+{
+	misc_deregister(&ublk_control_device);
+}

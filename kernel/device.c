@@ -1,0 +1,530 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Devices from ADD_DEV to DEL_DEV: ids, references, and the device's states. A device has one
+ * way down, stop_work, whoever asks for it: a command, the server's death, or module removal.
+ */
+#include <linux/blk-mq.h>
+#include <linux/idr.h>
+#include <linux/kdev_t.h>
+#include <linux/pid_namespace.h>
+#include <linux/slab.h>
+#include <linux/xarray.h>
+
+#include "trace.h"
+#include "ublk.h"
+
+/* What this version can do for a server that asks for it. */
+#define UBLK_FEATURES_ALWAYS	(UBLK_F_URING_CMD_COMP_IN_TASK | UBLK_F_CMD_IOCTL_ENCODE)
+
+/* Devices by id. An id is taken from before its device can be found until it is freed. */
+static DEFINE_XARRAY_ALLOC(ublk_devices);
+static DECLARE_WAIT_QUEUE_HEAD(ublk_devices_wait);
+static atomic64_t ublk_device_serial;
+
+static dev_t ublk_chardev_numbers;
+static struct class *ublk_chardev_class;
+
+static void ublk_device_set_state(struct ublk_device *dev, enum ublk_device_state to)
+{
+	lockdep_assert_held(&dev->lock);
+
+	trace_ublk_device(dev, dev->state, to);
+	dev->state = to;
+	wake_up_all(&dev->wait);
+}
+
+/* Returns the device with a reference, or NULL. */
+struct ublk_device *ublk_device_find(u32 id)
+{
+	struct ublk_device *dev;
+
+	xa_lock(&ublk_devices);
+	dev = xa_load(&ublk_devices, id);
+	if (dev && !kobject_get_unless_zero(&dev->chardev.kobj))
+		dev = NULL;
+	xa_unlock(&ublk_devices);
+	return dev;
+}
+
+void ublk_device_put(struct ublk_device *dev)
+{
+	put_device(&dev->chardev);
+}
+
+/* Queue @work, whose function puts the reference that the queued work holds. */
+void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work)
+{
+	get_device(&dev->chardev);
+	if (!queue_work(ublk_workqueue, work))
+		put_device(&dev->chardev);
+}
+
+static void ublk_device_free_queues(struct ublk_device *dev)
+{
+	for (u16 i = 0; i < dev->info.nr_hw_queues; i++)
+		ublk_queue_free(&dev->queues[i]);
+}
+
+/* The last reference is gone, also those of disk and server. */
+static void ublk_device_release(struct device *chardev)
+{
+	struct ublk_device *dev = container_of(chardev, struct ublk_device, chardev);
+
+	blk_mq_free_tag_set(&dev->tag_set);
+	ublk_device_free_queues(dev);
+	mutex_destroy(&dev->mutex);
+
+	/* Module removal waits for an empty table, then for a grace period: we are code, too. */
+	rcu_read_lock();
+	xa_erase(&ublk_devices, dev->id);
+	kfree(dev);
+	wake_up_all(&ublk_devices_wait);
+	rcu_read_unlock();
+}
+
+static int ublk_device_alloc_tag_set(struct ublk_device *dev)
+{
+	struct blk_mq_tag_set *set = &dev->tag_set;
+
+	set->ops = &ublk_mq_ops;
+	set->nr_hw_queues = dev->info.nr_hw_queues;
+	set->queue_depth = dev->info.queue_depth;
+	set->numa_node = NUMA_NO_NODE;
+	set->cmd_size = sizeof(struct ublk_request);
+	/* The server can sort requests if it wants to; a scheduler would forbid batches. */
+	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+	set->driver_data = dev;
+	return blk_mq_alloc_tag_set(set);
+}
+
+static int ublk_device_alloc_queues(struct ublk_device *dev)
+{
+	int ret;
+
+	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
+		ret = ublk_queue_init(&dev->queues[i], dev, i);
+		if (ret) {
+			while (i--)
+				ublk_queue_free(&dev->queues[i]);
+			return ret;
+		}
+		cond_resched();
+	}
+	return 0;
+}
+
+/* Take the id that is asked for, or any. */
+static int ublk_device_take_id(u32 asked, u32 *id)
+{
+	int ret;
+
+	if (asked == U32_MAX)
+		return xa_alloc(&ublk_devices, id, XA_ZERO_ENTRY, XA_LIMIT(0, UBLK_MAX_DEVICES - 1),
+				GFP_KERNEL);
+	ret = xa_insert(&ublk_devices, asked, XA_ZERO_ENTRY, GFP_KERNEL);
+	*id = asked;
+	return ret == -EBUSY ? -EEXIST : ret;
+}
+
+/* The server's wishes, cut down to what it gets; what the driver owns is reset. */
+static void ublk_device_grant(struct ublk_device *dev, const struct ublksrv_ctrl_dev_info *asked)
+{
+	dev->info = (struct ublksrv_ctrl_dev_info) {
+		.nr_hw_queues = min_t(unsigned int, asked->nr_hw_queues, nr_cpu_ids),
+		.queue_depth = asked->queue_depth,
+		.io_desc_size = sizeof(struct ublksrv_io_desc),
+		.max_io_buf_bytes = round_down(asked->max_io_buf_bytes, PAGE_SIZE),
+		.dev_id = dev->id,
+		.state = UBLK_S_DEV_DEAD,
+		.ublksrv_pid = -1,
+		.flags = UBLK_FEATURES_ALWAYS,
+		.ublksrv_flags = asked->ublksrv_flags,
+		.owner_uid = from_kuid(&init_user_ns, current_uid()),
+		.owner_gid = from_kgid(&init_user_ns, current_gid()),
+	};
+}
+
+static void ublk_device_init(struct ublk_device *dev)
+{
+	mutex_init(&dev->mutex);
+	spin_lock_init(&dev->lock);
+	init_waitqueue_head(&dev->wait);
+	INIT_WORK(&dev->stop_work, ublk_device_stop_work);
+	INIT_WORK(&dev->scan_work, ublk_disk_scan_work);
+	INIT_DELAYED_WORK(&dev->gone_work, ublk_server_gone_work);
+	dev->serial = atomic64_inc_return(&ublk_device_serial);
+
+	device_initialize(&dev->chardev);
+	dev->chardev.devt = MKDEV(MAJOR(ublk_chardev_numbers), dev->id);
+	dev->chardev.class = ublk_chardev_class;
+	dev->chardev.release = ublk_device_release;
+	cdev_init(&dev->cdev, &ublk_server_fops);
+	dev->cdev.owner = THIS_MODULE;
+}
+
+/**
+ * ublk_device_add() - ADD_DEV
+ * @asked: checked by the caller
+ *
+ * Return: the device with a reference for the caller, or an ERR_PTR.
+ */
+struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *asked)
+{
+	unsigned int queues = min_t(unsigned int, asked->nr_hw_queues, nr_cpu_ids);
+	struct ublk_device *dev;
+	int ret;
+
+	dev = kzalloc_flex(*dev, queues, queues);
+	if (!dev)
+		return ERR_PTR(-ENOMEM);
+	ret = ublk_device_take_id(asked->dev_id, &dev->id);
+	if (ret)
+		goto err_free;
+	ublk_device_grant(dev, asked);
+	ret = ublk_device_alloc_tag_set(dev);
+	if (ret)
+		goto err_give_id;
+	ret = ublk_device_alloc_queues(dev);
+	if (ret)
+		goto err_free_tag_set;
+
+	ublk_device_init(dev);
+	ret = dev_set_name(&dev->chardev, "ublkc%u", dev->id);
+	if (!ret)
+		ret = cdev_device_add(&dev->cdev, &dev->chardev);
+	if (ret) {
+		/* Does all that the labels below do. */
+		put_device(&dev->chardev);
+		return ERR_PTR(ret);
+	}
+
+	/* The table's reference is the one we start with. Storing into a taken id cannot fail. */
+	get_device(&dev->chardev);
+	xa_store(&ublk_devices, dev->id, dev, GFP_KERNEL);
+	return dev;
+
+err_free_tag_set:
+	blk_mq_free_tag_set(&dev->tag_set);
+err_give_id:
+	xa_erase(&ublk_devices, dev->id);
+	wake_up_all(&ublk_devices_wait);
+err_free:
+	kfree(dev);
+	return ERR_PTR(ret);
+}
+
+/* Is there news for START_DEV? */
+static bool ublk_device_start_can_go_on(struct ublk_device *dev)
+{
+	guard(spinlock)(&dev->lock);
+	return dev->state != UBLK_DEVICE_IDLE ||
+	       (dev->server && dev->server->state != UBLK_SERVER_FETCHING);
+}
+
+/* 0: start now; -EAGAIN: the server has not fetched everything. */
+static int ublk_device_check_start(struct ublk_device *dev, pid_t pid)
+{
+	guard(spinlock)(&dev->lock);
+
+	switch (dev->state) {
+	case UBLK_DEVICE_IDLE:
+		break;
+	case UBLK_DEVICE_STOPPING:
+		return -EBUSY;
+	case UBLK_DEVICE_DELETED:
+		return -ENODEV;
+	default:
+		return -EEXIST;
+	}
+
+	if (!dev->server || dev->server->state == UBLK_SERVER_FETCHING)
+		return -EAGAIN;
+	if (dev->server->state != UBLK_SERVER_READY)
+		return -EBUSY;
+	if (pid_nr_ns(dev->server->pid, task_active_pid_ns(current)) != pid)
+		return -EINVAL;
+	return 0;
+}
+
+/* The mutex keeps stop_work out until the disk is complete. */
+static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
+{
+	struct gendisk *disk;
+	bool gone;
+	int ret;
+
+	lockdep_assert_held(&dev->mutex);
+
+	ret = ublk_device_check_start(dev, pid);
+	if (ret)
+		return ret;
+	if (!(dev->params.types & UBLK_PARAM_TYPE_BASIC))
+		return -EINVAL;
+
+	disk = ublk_disk_add(dev);
+	if (IS_ERR(disk))
+		return PTR_ERR(disk);
+
+	spin_lock(&dev->lock);
+	dev->disk = disk;
+	ublk_device_set_state(dev, UBLK_DEVICE_LIVE);
+	gone = !dev->server || ublk_server_is_gone(dev->server);
+	spin_unlock(&dev->lock);
+
+	if (gone)
+		ublk_device_server_left(dev);
+	else
+		ublk_device_queue_work(dev, &dev->scan_work);
+	return 0;
+}
+
+/**
+ * ublk_device_start() - START_DEV
+ * @dev: the device
+ * @pid: the server's process id, as the caller sees it
+ *
+ * Waits until the server has fetched every tag, is gone, or a signal comes.
+ *
+ * Return: 0 or -errno.
+ */
+int ublk_device_start(struct ublk_device *dev, pid_t pid)
+{
+	int ret;
+
+	mutex_lock(&dev->mutex);
+	ret = dev->params.types & UBLK_PARAM_TYPE_BASIC ? 0 : -EINVAL;
+	mutex_unlock(&dev->mutex);
+	if (ret || pid <= 0)
+		return -EINVAL;
+
+	do {
+		if (wait_event_interruptible(dev->wait, ublk_device_start_can_go_on(dev)))
+			return -EINTR;
+		mutex_lock(&dev->mutex);
+		ret = ublk_device_start_locked(dev, pid);
+		mutex_unlock(&dev->mutex);
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+/* Without a server the disk is of no use: nobody could serve it. */
+void ublk_device_server_left(struct ublk_device *dev)
+{
+	guard(spinlock)(&dev->lock);
+	if (dev->state == UBLK_DEVICE_LIVE)
+		ublk_device_queue_work(dev, &dev->stop_work);
+}
+
+/* Under the mutex, so a disk is either complete or not there. */
+static struct gendisk *ublk_device_begin_stop(struct ublk_device *dev, u64 *serving)
+{
+	guard(mutex)(&dev->mutex);
+	guard(spinlock)(&dev->lock);
+
+	*serving = dev->stops_asked;
+	if (dev->state != UBLK_DEVICE_LIVE)
+		return NULL;
+	ublk_device_set_state(dev, UBLK_DEVICE_STOPPING);
+	return dev->disk;
+}
+
+/* The way down. The server serves until the disk is gone, then it is sent away. */
+void ublk_device_stop_work(struct work_struct *work)
+{
+	struct ublk_device *dev = container_of(work, struct ublk_device, stop_work);
+	struct gendisk *disk;
+	u64 serving;
+
+	disk = ublk_device_begin_stop(dev, &serving);
+	if (disk)
+		ublk_disk_remove(dev, disk);
+	ublk_server_dismiss(dev);
+
+	if (disk) {
+		spin_lock(&dev->lock);
+		dev->disk = NULL;
+		ublk_device_set_state(dev, UBLK_DEVICE_STOPPED);
+		spin_unlock(&dev->lock);
+		/* Before the waiters are told, so that a start may follow at once. */
+		put_disk(disk);
+	}
+
+	spin_lock(&dev->lock);
+	dev->stops_done = serving;
+	wake_up_all(&dev->wait);
+	spin_unlock(&dev->lock);
+	ublk_device_put(dev);
+}
+
+/* The last user of a removed disk is gone. */
+void ublk_device_disk_freed(struct ublk_device *dev)
+{
+	spin_lock(&dev->lock);
+	if (dev->state == UBLK_DEVICE_STOPPED)
+		ublk_device_set_state(dev, UBLK_DEVICE_IDLE);
+	spin_unlock(&dev->lock);
+	ublk_device_put(dev);
+}
+
+static bool ublk_device_stop_is_done(struct ublk_device *dev, u64 asked)
+{
+	guard(spinlock)(&dev->lock);
+	return dev->stops_done >= asked;
+}
+
+/**
+ * ublk_device_stop() - STOP_DEV
+ * @dev: the device
+ *
+ * Return: 0 once there is no disk, also if there was none. -EINTR if a signal came first; the
+ * device is stopped all the same.
+ */
+int ublk_device_stop(struct ublk_device *dev)
+{
+	u64 asked;
+
+	spin_lock(&dev->lock);
+	asked = ++dev->stops_asked;
+	spin_unlock(&dev->lock);
+
+	ublk_device_queue_work(dev, &dev->stop_work);
+	if (wait_event_interruptible(dev->wait, ublk_device_stop_is_done(dev, asked)))
+		return -EINTR;
+	return 0;
+}
+
+/* 1: marked as deleted; 0: somebody else has done it; -EAGAIN: it was started again. */
+static int ublk_device_mark_deleted(struct ublk_device *dev)
+{
+	guard(mutex)(&dev->mutex);
+	guard(spinlock)(&dev->lock);
+
+	switch (dev->state) {
+	case UBLK_DEVICE_DELETED:
+		return 0;
+	case UBLK_DEVICE_IDLE:
+	case UBLK_DEVICE_STOPPED:
+		ublk_device_set_state(dev, UBLK_DEVICE_DELETED);
+		return 1;
+	default:
+		return -EAGAIN;
+	}
+}
+
+/* Nobody can open it any more; the table's reference goes. */
+static void ublk_device_withdraw(struct ublk_device *dev)
+{
+	cdev_device_del(&dev->cdev, &dev->chardev);
+	put_device(&dev->chardev);
+}
+
+/**
+ * ublk_device_delete() - DEL_DEV, but for the wait until the id is free
+ * @dev: the device; the caller keeps its own reference
+ *
+ * Return: 0, or -EINTR if a signal came before the device was stopped: nothing is deleted then.
+ */
+int ublk_device_delete(struct ublk_device *dev)
+{
+	int ret;
+
+	do {
+		ret = ublk_device_stop(dev);
+		if (ret)
+			return ret;
+		ret = ublk_device_mark_deleted(dev);
+	} while (ret == -EAGAIN);
+
+	if (ret)
+		ublk_device_withdraw(dev);
+	return 0;
+}
+
+static bool ublk_device_is_freed(u32 id, u64 serial)
+{
+	struct ublk_device *dev;
+	bool freed;
+
+	xa_lock(&ublk_devices);
+	dev = xa_load(&ublk_devices, id);
+	freed = !dev || dev->serial != serial;
+	xa_unlock(&ublk_devices);
+	return freed;
+}
+
+/* Wait until nobody uses the deleted device any more. Returns 0, or -EINTR on a signal. */
+int ublk_device_wait_freed(u32 id, u64 serial)
+{
+	if (wait_event_interruptible(ublk_devices_wait, ublk_device_is_freed(id, serial)))
+		return -EINTR;
+	return 0;
+}
+
+/* The server's process id in the caller's namespace, -1 if there is none to see. */
+static pid_t ublk_device_server_pid(struct ublk_device *dev)
+{
+	pid_t pid = 0;
+
+	lockdep_assert_held(&dev->lock);
+
+	rcu_read_lock();
+	if (dev->server && pid_task(dev->server->pid, PIDTYPE_TGID))
+		pid = pid_vnr(dev->server->pid);
+	rcu_read_unlock();
+	return pid ?: -1;
+}
+
+/* GET_DEV_INFO */
+struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev)
+{
+	struct ublksrv_ctrl_dev_info info = dev->info;
+
+	guard(spinlock)(&dev->lock);
+	if (dev->state == UBLK_DEVICE_LIVE || dev->state == UBLK_DEVICE_STOPPING) {
+		info.state = UBLK_S_DEV_LIVE;
+		info.ublksrv_pid = ublk_device_server_pid(dev);
+	}
+	return info;
+}
+
+int ublk_devices_init(void)
+{
+	int ret;
+
+	ret = alloc_chrdev_region(&ublk_chardev_numbers, 0, UBLK_MAX_DEVICES, "ublk-char");
+	if (ret)
+		return ret;
+	ublk_chardev_class = class_create("ublk-char");
+	if (IS_ERR(ublk_chardev_class)) {
+		ret = PTR_ERR(ublk_chardev_class);
+		goto err_numbers;
+	}
+	return 0;
+
+err_numbers:
+	unregister_chrdev_region(ublk_chardev_numbers, UBLK_MAX_DEVICES);
+	return ret;
+}
+
+/* The module is going: no file is open, so no device has a server or a user. */
+void ublk_devices_exit(void)
+{
+	unsigned long id;
+	void *entry;
+
+	xa_for_each(&ublk_devices, id, entry) {
+		struct ublk_device *dev = ublk_device_find(id);
+
+		if (!dev)
+			continue;
+		/* Left by a server that died just now; otherwise there is nothing to wait for. */
+		ublk_device_queue_work(dev, &dev->stop_work);
+		flush_work(&dev->stop_work);
+		if (ublk_device_mark_deleted(dev) > 0)
+			ublk_device_withdraw(dev);
+		ublk_device_put(dev);
+	}
+	wait_event(ublk_devices_wait, xa_empty(&ublk_devices));
+	class_destroy(ublk_chardev_class);
+	unregister_chrdev_region(ublk_chardev_numbers, UBLK_MAX_DEVICES);
+}

@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The memory of a queue: its slots, and the descriptors that the server maps. Both live as long
+ * as the device, so a mapping or a request can outlast any server.
+ */
+#include <linux/mm.h>
+#include <linux/slab.h>
+#include <linux/vmalloc.h>
+
+#include "slot.h"
+#include "ublk.h"
+
+/* Bytes that one queue's descriptors take up in a mapping. */
+static size_t ublk_queue_descs_size(unsigned int depth)
+{
+	return PAGE_ALIGN(depth * sizeof(struct ublksrv_io_desc));
+}
+
+int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id)
+{
+	queue->dev = dev;
+	queue->id = id;
+	queue->depth = dev->info.queue_depth;
+
+	/* Single pages that a mapping holds on to; no large block to search for. */
+	queue->descs = vmalloc_user(ublk_queue_descs_size(queue->depth));
+	if (!queue->descs)
+		return -ENOMEM;
+
+	queue->slots = kvzalloc_objs(*queue->slots, queue->depth);
+	if (!queue->slots) {
+		vfree(queue->descs);
+		queue->descs = NULL;
+		return -ENOMEM;
+	}
+	for (u16 tag = 0; tag < queue->depth; tag++)
+		ublk_slot_init(&queue->slots[tag], queue, tag);
+	return 0;
+}
+
+void ublk_queue_free(struct ublk_queue *queue)
+{
+	kvfree(queue->slots);
+	vfree(queue->descs);
+}
+
+/* Map the descriptors of the queue that the offset names. */
+int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma)
+{
+	const unsigned long stride = ublk_queue_descs_size(UBLK_MAX_QUEUE_DEPTH) >> PAGE_SHIFT;
+	unsigned long id;
+
+	if (vma->vm_flags & VM_WRITE)
+		return -EPERM;
+	if (vma->vm_end - vma->vm_start != ublk_queue_descs_size(dev->info.queue_depth))
+		return -EINVAL;
+	if (vma->vm_pgoff % stride)
+		return -EINVAL;
+	id = vma->vm_pgoff / stride;
+	if (id >= dev->info.nr_hw_queues)
+		return -EINVAL;
+
+	/* The server must not be able to make it writable later. */
+	vm_flags_clear(vma, VM_MAYWRITE);
+	return remap_vmalloc_range(vma, dev->queues[id].descs, 0);
+}

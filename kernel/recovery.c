@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * The server is gone: how that is noticed, and how everything it held is taken back, whatever it
+ * was doing. No step waits for the server, and none needs it to cooperate.
+ *
+ * What tells that a server is gone:
+ *  - io_uring asks for a parked command back (server.c); not on 6.1
+ *  - the task work that should deliver requests runs elsewhere (request.c)
+ *  - its memory is torn down, by exit or exec, noticed by an mmu_notifier
+ *  - polling: where io_uring does not ask, and when a request takes suspiciously long
+ */
+#include <linux/io_uring/cmd.h>
+#include <linux/preempt.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "compat/server_monitor.h"
+#include "slot.h"
+#include "trace.h"
+#include "ublk.h"
+
+/* How long an orphaned command or request may stay unnoticed by polling. */
+#define UBLK_POLL_INTERVAL	msecs_to_jiffies(100)
+
+/* How soon to look again at slots that were just changing hands. */
+#define UBLK_SWEEP_INTERVAL	msecs_to_jiffies(10)
+
+/* From here on its commands are answered with UBLK_IO_RES_ABORT. */
+static void ublk_server_send_away(struct ublk_server *server, enum ublk_server_state to)
+{
+	struct ublk_device *dev = server->dev;
+
+	lockdep_assert_held(&dev->lock);
+
+	if (server->state >= to)
+		return;
+	WRITE_ONCE(server->state, to);
+	trace_ublk_server(dev, to);
+	wake_up_all(&dev->wait);
+	if (to == UBLK_SERVER_GONE)
+		mod_delayed_work(ublk_server_workqueue, &dev->gone_work, 0);
+}
+
+static void ublk_server_lose_rings(struct ublk_server *server)
+{
+	struct ublk_ring *ring;
+
+	lockdep_assert_held(&server->dev->lock);
+
+	list_for_each_entry(ring, &server->rings, node)
+		ring->lost = true;
+}
+
+static void ublk_server_lost_locked(struct ublk_server *server, struct ublk_ring *ring)
+{
+	struct ublk_device *dev = server->dev;
+
+	lockdep_assert_held(&dev->lock);
+
+	if (ring)
+		ring->lost = true;
+	else
+		ublk_server_lose_rings(server);
+	ublk_server_send_away(server, UBLK_SERVER_GONE);
+	/* It may have been gone before, but for another reason. */
+	if (server->state == UBLK_SERVER_GONE)
+		mod_delayed_work(ublk_server_workqueue, &dev->gone_work, 0);
+}
+
+/**
+ * ublk_server_lost() - the server, or one of its tasks, has died or let go of the device
+ * @server: kept from going away by the caller, by a command or an open file
+ * @ring: what it will not commit any more; NULL: everything
+ *
+ * A server is gone as a whole, because no tag can be served by anybody else. What its other
+ * tasks hold they may still commit.
+ *
+ * Context: any but hard interrupt; does not sleep.
+ */
+void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring)
+{
+	guard(spinlock)(&server->dev->lock);
+	ublk_server_lost_locked(server, ring);
+}
+
+/* The device has no use for its server any more; it has nothing left to commit. */
+void ublk_server_dismiss(struct ublk_device *dev)
+{
+	spin_lock(&dev->lock);
+	if (dev->server)
+		ublk_server_send_away(dev->server, UBLK_SERVER_GONE);
+	spin_unlock(&dev->lock);
+}
+
+/* Take back the request that a lost ring's task has. */
+static struct request *ublk_server_abort_lost(struct ublk_device *dev, struct ublk_slot *slot)
+{
+	struct request *rq = NULL;
+
+	/* The lock keeps slot->ring: a task changes it only while it holds the lock. */
+	spin_lock(&dev->lock);
+	if (slot->ring && slot->ring->lost)
+		rq = ublk_slot_abort(slot);
+	spin_unlock(&dev->lock);
+	return rq;
+}
+
+/* Take back what a slot holds. Returns false if the slot must be looked at again. */
+static bool ublk_server_sweep_slot(struct ublk_device *dev, struct ublk_slot *slot)
+{
+	struct io_uring_cmd *cmd;
+	struct request *rq;
+
+	cmd = ublk_slot_cancel(slot);
+	if (cmd) {
+		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, IO_URING_F_UNLOCKED);
+		return true;
+	}
+	if (ublk_slot_is_served(slot)) {
+		rq = ublk_server_abort_lost(dev, slot);
+		if (rq)
+			ublk_request_abort(rq);
+		return true;
+	}
+	return !ublk_slot_is_passing(slot);
+}
+
+/*
+ * Returns false if another sweep is needed. A slot that is in SERVER now and is committed later
+ * needs none, because the commit sees that the server is gone: the barrier pairs with the
+ * exchange that moves such a slot to COMMIT.
+ */
+static bool ublk_server_sweep(struct ublk_device *dev)
+{
+	bool clean = true;
+
+	/* Pairs with ublk_slot_take(): either side sees what the other wrote before. */
+	smp_mb();
+	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
+		struct ublk_queue *queue = &dev->queues[i];
+
+		for (u16 tag = 0; tag < queue->depth; tag++)
+			clean &= ublk_server_sweep_slot(dev, &queue->slots[tag]);
+		cond_resched();
+	}
+	return clean;
+}
+
+/* Runs only while the server's file is open, which keeps the device. */
+void ublk_server_gone_work(struct work_struct *work)
+{
+	struct ublk_device *dev = container_of(work, struct ublk_device, gone_work.work);
+	bool again = !ublk_server_sweep(dev);
+
+	spin_lock(&dev->lock);
+	if (again && dev->server && dev->server->state == UBLK_SERVER_GONE)
+		queue_delayed_work(ublk_server_workqueue, &dev->gone_work, UBLK_SWEEP_INTERVAL);
+	spin_unlock(&dev->lock);
+
+	ublk_device_server_left(dev);
+}
+
+/* No command is left and no new server is let in yet: nobody else touches the slots' contents. */
+static void ublk_server_clear_up(struct ublk_server *server)
+{
+	struct ublk_device *dev = server->dev;
+
+	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
+		struct ublk_queue *queue = &dev->queues[i];
+
+		for (u16 tag = 0; tag < queue->depth; tag++) {
+			struct ublk_slot *slot = &queue->slots[tag];
+			struct request *rq = ublk_slot_abort(slot);
+
+			if (rq)
+				ublk_request_abort(rq);
+
+			spin_lock(&dev->lock);
+			if (slot->ring)
+				ublk_server_drop_ring(server, slot->ring);
+			ublk_slot_reset(slot);
+			spin_unlock(&dev->lock);
+		}
+		cond_resched();
+	}
+	WARN_ON_ONCE(!list_empty(&server->rings));
+}
+
+/**
+ * ublk_server_retire() - the server has closed the device
+ * @server: no command of it is left; on return the device has no server
+ *
+ * Context: may sleep, does not wait for anybody's I/O.
+ */
+void ublk_server_retire(struct ublk_server *server)
+{
+	struct ublk_device *dev = server->dev;
+
+	spin_lock(&dev->lock);
+	ublk_server_send_away(server, UBLK_SERVER_CLOSED);
+	spin_unlock(&dev->lock);
+
+	mmu_notifier_unregister(&server->watch, server->mm);
+	cancel_delayed_work_sync(&server->poll);
+	cancel_delayed_work_sync(&dev->gone_work);
+
+	ublk_server_clear_up(server);
+
+	spin_lock(&dev->lock);
+	dev->server = NULL;
+	wake_up_all(&dev->wait);
+	spin_unlock(&dev->lock);
+
+	ublk_device_server_left(dev);
+}
+
+static void ublk_server_mm_released(struct mmu_notifier *watch, struct mm_struct *mm)
+{
+	ublk_server_lost(container_of(watch, struct ublk_server, watch), NULL);
+}
+
+static const struct mmu_notifier_ops ublk_server_watch_ops = {
+	.release	= ublk_server_mm_released,
+};
+
+/* Returns the ring of the parked command, NULL if none is parked. */
+static struct ublk_ring *ublk_slot_poll(struct ublk_slot *slot, bool *abandoned)
+{
+	struct ublk_ring *ring;
+
+	/* Others spin until the slot is unpinned. */
+	guard(preempt)();
+	if (!ublk_slot_pin(slot))
+		return NULL;
+	ring = slot->ring;
+	*abandoned = ublk_task_abandons_commands(ring->task) || ublk_ring_is_dying(slot->cmd);
+	ublk_slot_unpin(slot);
+	return ring;
+}
+
+static void ublk_server_poll_slots(struct ublk_server *server, struct ublk_queue *queue)
+{
+	struct ublk_ring *polled = NULL;
+	bool abandoned;
+
+	for (u16 tag = 0; tag < queue->depth; tag++) {
+		struct ublk_slot *slot = &queue->slots[tag];
+
+		/* One parked command of a ring tells about all of them. */
+		if (polled && READ_ONCE(slot->ring) == polled)
+			continue;
+		polled = ublk_slot_poll(slot, &abandoned);
+		if (!polled || !abandoned)
+			continue;
+
+		guard(spinlock)(&server->dev->lock);
+		if (slot->ring == polled)
+			ublk_server_lost_locked(server, polled);
+	}
+}
+
+static void ublk_server_poll_tasks(struct ublk_server *server)
+{
+	struct ublk_ring *ring;
+
+	guard(spinlock)(&server->dev->lock);
+	list_for_each_entry(ring, &server->rings, node) {
+		if (READ_ONCE(ring->task->flags) & PF_EXITING)
+			ublk_server_lost_locked(server, ring);
+	}
+}
+
+void ublk_server_poll_work(struct work_struct *work)
+{
+	struct ublk_server *server = container_of(work, struct ublk_server, poll.work);
+
+	struct ublk_device *dev = server->dev;
+
+	ublk_server_poll_tasks(server);
+	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
+		ublk_server_poll_slots(server, &dev->queues[i]);
+		cond_resched();
+	}
+
+	if (!UBLK_CAN_CANCEL_CMD && !ublk_server_is_gone(server))
+		queue_delayed_work(ublk_server_workqueue, &server->poll, UBLK_POLL_INTERVAL);
+}
+
+/* A request takes long: look whether there is still somebody who could answer it. */
+void ublk_server_suspect(struct ublk_device *dev)
+{
+	spin_lock(&dev->lock);
+	if (dev->server && dev->server->state < UBLK_SERVER_CLOSED)
+		mod_delayed_work(ublk_server_workqueue, &dev->server->poll, 0);
+	spin_unlock(&dev->lock);
+}
+
+/* Start to watch a server that is just opening the device. */
+int ublk_server_watch(struct ublk_server *server)
+{
+	int ret;
+
+	server->watch.ops = &ublk_server_watch_ops;
+	ret = mmu_notifier_register(&server->watch, server->mm);
+	if (ret)
+		return ret;
+	if (!UBLK_CAN_CANCEL_CMD)
+		queue_delayed_work(ublk_server_workqueue, &server->poll, UBLK_POLL_INTERVAL);
+	return 0;
+}

@@ -1,0 +1,252 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A request on its way to the server and back: descriptor, delivery in the server's task, result.
+ * Whoever owns the slot (slot.h) ends the request, so it ends exactly once.
+ */
+#include <linux/blk-mq.h>
+#include <linux/bottom_half.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/llist.h>
+
+#include "slot.h"
+#include "ublk.h"
+
+/* The protocol's name of the operation, or -1. */
+static int ublk_request_op(const struct request *rq)
+{
+	switch (req_op(rq)) {
+	case REQ_OP_READ:
+		return UBLK_IO_OP_READ;
+	case REQ_OP_WRITE:
+		return UBLK_IO_OP_WRITE;
+	case REQ_OP_FLUSH:
+		return UBLK_IO_OP_FLUSH;
+	case REQ_OP_DISCARD:
+		return UBLK_IO_OP_DISCARD;
+	case REQ_OP_WRITE_ZEROES:
+		return UBLK_IO_OP_WRITE_ZEROES;
+	default:
+		return -1;
+	}
+}
+
+static u32 ublk_request_flags(const struct request *rq)
+{
+	u32 flags = 0;
+
+	if (rq->cmd_flags & REQ_FAILFAST_DEV)
+		flags |= UBLK_IO_F_FAILFAST_DEV;
+	if (rq->cmd_flags & REQ_FAILFAST_TRANSPORT)
+		flags |= UBLK_IO_F_FAILFAST_TRANSPORT;
+	if (rq->cmd_flags & REQ_FAILFAST_DRIVER)
+		flags |= UBLK_IO_F_FAILFAST_DRIVER;
+	if (rq->cmd_flags & REQ_META)
+		flags |= UBLK_IO_F_META;
+	if (rq->cmd_flags & REQ_FUA)
+		flags |= UBLK_IO_F_FUA;
+	if (rq->cmd_flags & REQ_NOUNMAP)
+		flags |= UBLK_IO_F_NOUNMAP;
+	if (rq->cmd_flags & REQ_SWAP)
+		flags |= UBLK_IO_F_SWAP;
+	return flags;
+}
+
+static bool ublk_request_carries_data(const struct request *rq)
+{
+	return req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE;
+}
+
+static struct ublk_slot *ublk_request_slot(const struct request *rq)
+{
+	struct ublk_queue *queue = rq->mq_hctx->driver_data;
+
+	return &queue->slots[rq->tag];
+}
+
+/*
+ * With softirqs off, an fput() in an end_io handler is left to a work item. Otherwise the server
+ * could find itself closing the disk it serves, and wait for its own answer.
+ */
+static void ublk_request_end(struct request *rq, blk_status_t status)
+{
+	local_bh_disable();
+	blk_mq_end_request(rq, status);
+	local_bh_enable();
+}
+
+/* The first @bytes are done; the rest goes round again. */
+static void ublk_request_end_some(struct request *rq, unsigned int bytes)
+{
+	bool more;
+
+	local_bh_disable();
+	more = blk_update_request(rq, BLK_STS_OK, bytes);
+	local_bh_enable();
+	if (!WARN_ON_ONCE(!more))
+		blk_mq_requeue_request(rq, true);
+}
+
+/* There is no server for the request, nor will there be one. */
+void ublk_request_abort(struct request *rq)
+{
+	ublk_request_end(rq, BLK_STS_IOERR);
+}
+
+static void ublk_request_describe(const struct request *rq, const struct ublk_slot *slot)
+{
+	struct ublksrv_io_desc *desc = &slot->queue->descs[slot->tag];
+
+	desc->op_flags = ublk_request_op(rq) | ublk_request_flags(rq);
+	desc->nr_sectors = blk_rq_sectors(rq);
+	desc->start_sector = blk_rq_pos(rq);
+	desc->addr = slot->addr;
+}
+
+/* In the server's task: give it the request. */
+static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
+{
+	struct ublk_slot *slot = ublk_request_slot(rq);
+	struct io_uring_cmd *cmd;
+
+	if (req_op(rq) == REQ_OP_WRITE &&
+	    ublk_copy_to_server(rq, slot->addr, blk_rq_bytes(rq)) != blk_rq_bytes(rq)) {
+		/* The server gave a bad buffer. That is no reason to try again. */
+		ublk_slot_unclaim(slot);
+		ublk_request_abort(rq);
+		return;
+	}
+
+	ublk_request_describe(rq, slot);
+	cmd = ublk_slot_deliver(slot, rq);
+	io_uring_cmd_done(cmd, UBLK_IO_RES_OK, issue_flags);
+}
+
+/* The server's task cannot take the request any more. */
+static void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
+{
+	struct io_uring_cmd *cmd = ublk_slot_drop(ublk_request_slot(rq));
+
+	io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
+	ublk_request_abort(rq);
+}
+
+/*
+ * Empties the ring's inbox. Only this function does, once for each time the inbox became
+ * non-empty, so the command that carries the task work is still parked when it is queued.
+ */
+static void ublk_request_empty_inbox(struct io_uring_cmd *cmd, unsigned int issue_flags,
+				     bool dead)
+{
+	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
+	struct ublk_request *pdu, *next;
+	struct llist_node *inbox;
+
+	if (dead)
+		ublk_server_lost(cmd->file->private_data, NULL);
+
+	inbox = llist_reverse_order(llist_del_all(&slot->ring->inbox));
+	llist_for_each_entry_safe(pdu, next, inbox, inbox) {
+		struct request *rq = blk_mq_rq_from_pdu(pdu);
+
+		if (dead)
+			ublk_request_bounce(rq, issue_flags);
+		else
+			ublk_request_deliver(rq, issue_flags);
+	}
+}
+
+UBLK_DEFINE_CMD_TASK_WORK(ublk_request_inbox_work, ublk_request_empty_inbox)
+
+/**
+ * ublk_request_dispatch() - send a request to the server
+ * @rq: not started yet; on an error it stays so
+ *
+ * Runs in the submitter's context and may not sleep. Touches one cache line that the server's
+ * CPU writes: the slot's.
+ *
+ * Return: BLK_STS_OK, or why the request must fail.
+ */
+blk_status_t ublk_request_dispatch(struct request *rq)
+{
+	struct ublk_slot *slot = ublk_request_slot(rq);
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+	struct io_uring_cmd *cmd;
+
+	if (unlikely(ublk_request_op(rq) < 0))
+		return BLK_STS_NOTSUPP;
+	if (unlikely(!ublk_slot_claim(slot)))
+		return BLK_STS_IOERR;
+
+	blk_mq_start_request(rq);
+	cmd = slot->cmd;
+	if (llist_add(&pdu->inbox, &slot->ring->inbox))
+		io_uring_cmd_complete_in_task(cmd, ublk_request_inbox_work);
+	return BLK_STS_OK;
+}
+
+/*
+ * What the server's answer is worth: how many bytes of a READ or WRITE are done, in whole logical
+ * blocks, or a status other than BLK_STS_OK.
+ */
+static unsigned int ublk_request_judge(struct request *rq, s32 result, u64 addr,
+				       blk_status_t *status)
+{
+	unsigned int bytes = blk_rq_bytes(rq);
+
+	if (result < 0) {
+		*status = errno_to_blk_status(result);
+		return 0;
+	}
+
+	*status = BLK_STS_OK;
+	if (!ublk_request_carries_data(rq))
+		return bytes;
+
+	if (result < bytes)
+		bytes = round_down(result, queue_logical_block_size(rq->q));
+	/* No progress, or a buffer that cannot be read, will not get better by trying again. */
+	if (!bytes ||
+	    (req_op(rq) == REQ_OP_READ && ublk_copy_from_server(rq, addr, bytes) != bytes))
+		*status = BLK_STS_IOERR;
+	return bytes;
+}
+
+/**
+ * ublk_request_finish() - the server has committed a request
+ * @slot: in UBLK_SLOT_COMMIT, owned by the caller, who gives it up
+ * @cmd: the command that brought the result; it is parked for the slot's next request, or
+ *	answered if the server was sent away
+ * @result: bytes done or -errno, as the server claims
+ * @addr: the server's buffer: holds what was read, and serves the next request
+ * @issue_flags: of @cmd
+ *
+ * Runs in the server's task.
+ */
+void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 result, u64 addr,
+			 unsigned int issue_flags)
+{
+	/*
+	 * A dismissal after this look finds the slot in UBLK_SLOT_COMMIT or later: see
+	 * ublk_server_sweep(). Once parked, the command may be answered by others.
+	 */
+	bool gone = ublk_server_is_gone(cmd->file->private_data);
+	struct request *rq = slot->rq;
+	unsigned int bytes;
+	blk_status_t status;
+
+	bytes = ublk_request_judge(rq, result, addr, &status);
+
+	/* Park first: when the request ends, its tag can come back at once on another CPU. */
+	if (likely(!gone))
+		ublk_slot_rearm(slot, cmd, addr);
+	else
+		ublk_slot_retire(slot);
+
+	if (status == BLK_STS_OK && bytes < blk_rq_bytes(rq))
+		ublk_request_end_some(rq, bytes);
+	else
+		ublk_request_end(rq, status);
+
+	if (unlikely(gone))
+		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * /dev/ublkcN, the server's side of a device: open, close, mapping, FETCH and COMMIT. Nothing of
+ * what comes in here is trusted; it is read once and checked before it is used.
+ */
+#include <linux/fs.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/nospec.h>
+#include <linux/pid.h>
+#include <linux/sched/task.h>
+#include <linux/slab.h>
+
+#include "slot.h"
+#include "trace.h"
+#include "ublk.h"
+
+static int ublk_server_open(struct inode *inode, struct file *file)
+{
+	struct ublk_device *dev = container_of(inode->i_cdev, struct ublk_device, cdev);
+	struct ublk_server *server;
+	int ret = 0;
+
+	if (!current->mm)
+		return -EINVAL;
+	server = kzalloc_obj(*server);
+	if (!server)
+		return -ENOMEM;
+	server->dev = dev;
+	server->mm = current->mm;
+	server->pid = get_pid(task_tgid(current));
+	INIT_LIST_HEAD(&server->rings);
+	INIT_DELAYED_WORK(&server->poll, ublk_server_poll_work);
+
+	spin_lock(&dev->lock);
+	if (dev->state == UBLK_DEVICE_DELETED)
+		ret = -ENODEV;
+	else if (dev->server || dev->state == UBLK_DEVICE_LIVE ||
+		 dev->state == UBLK_DEVICE_STOPPING)
+		ret = -EBUSY;
+	else
+		dev->server = server;
+	spin_unlock(&dev->lock);
+	if (ret)
+		goto err_free;
+
+	ret = ublk_server_watch(server);
+	if (ret)
+		goto err_withdraw;
+
+	file->private_data = server;
+	return nonseekable_open(inode, file);
+
+err_withdraw:
+	spin_lock(&dev->lock);
+	dev->server = NULL;
+	spin_unlock(&dev->lock);
+err_free:
+	put_pid(server->pid);
+	kfree(server);
+	return ret;
+}
+
+/* The last reference: no command is left, because each holds one. */
+static int ublk_server_release(struct inode *inode, struct file *file)
+{
+	struct ublk_server *server = file->private_data;
+
+	ublk_server_retire(server);
+	put_pid(server->pid);
+	kfree(server);
+	return 0;
+}
+
+/* One process only: descriptors tell what the users of the disk do. */
+static int ublk_server_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct ublk_server *server = file->private_data;
+
+	if (vma->vm_mm != server->mm)
+		return -EINVAL;
+	return ublk_queue_mmap(server->dev, vma);
+}
+
+/* One slot less points to @ring. */
+void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring)
+{
+	lockdep_assert_held(&server->dev->lock);
+
+	if (--ring->slots)
+		return;
+	list_del(&ring->node);
+	put_task_struct(ring->task);
+	kfree(ring);
+}
+
+static struct ublk_ring *ublk_server_find_ring(struct ublk_server *server, const void *io_uring)
+{
+	struct ublk_ring *ring;
+
+	lockdep_assert_held(&server->dev->lock);
+
+	list_for_each_entry(ring, &server->rings, node) {
+		if (ring->task == current && ring->io_uring == io_uring)
+			return ring;
+	}
+	return NULL;
+}
+
+/* Returns the current task's ring with room for one slot more; its spare if there was none. */
+static struct ublk_ring *ublk_server_get_ring(struct ublk_server *server, const void *io_uring,
+					      struct ublk_ring **spare)
+{
+	struct ublk_ring *ring = ublk_server_find_ring(server, io_uring);
+
+	if (!ring) {
+		ring = *spare;
+		*spare = NULL;
+		ring->task = get_task_struct(current);
+		ring->io_uring = io_uring;
+		init_llist_head(&ring->inbox);
+		list_add_tail(&ring->node, &server->rings);
+	}
+	ring->slots++;
+	return ring;
+}
+
+/* The rest of FETCH, under the lock. */
+static int ublk_server_fetch_locked(struct ublk_server *server, struct ublk_slot *slot,
+				    struct io_uring_cmd *cmd, u64 addr, struct ublk_ring **spare)
+{
+	struct ublk_device *dev = server->dev;
+
+	lockdep_assert_held(&dev->lock);
+
+	if (ublk_server_is_gone(server))
+		return UBLK_IO_RES_ABORT;
+	if (server->state == UBLK_SERVER_READY)
+		return -EBUSY;
+	if (!ublk_slot_is_empty(slot))
+		return -EINVAL;
+
+	slot->ring = ublk_server_get_ring(server, io_uring_cmd_ctx_handle(cmd), spare);
+	WRITE_ONCE(slot->task, current);
+	ublk_slot_arm(slot, cmd, addr);
+
+	if (++server->fetched == dev->info.nr_hw_queues * dev->info.queue_depth) {
+		server->state = UBLK_SERVER_READY;
+		trace_ublk_server(dev, server->state);
+		wake_up_all(&dev->wait);
+	}
+	return 0;
+}
+
+static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
+			     struct io_uring_cmd *cmd, u64 addr, unsigned int issue_flags)
+{
+	struct ublk_ring *spare;
+	int ret;
+
+	if (!addr)
+		return -EINVAL;
+	spare = kzalloc_obj(*spare);
+	if (!spare)
+		return -ENOMEM;
+
+	/* Before others can see the command: they may answer it, which undoes the mark. */
+	*io_uring_cmd_to_pdu(cmd, struct ublk_slot *) = slot;
+	io_uring_cmd_mark_cancelable(cmd, issue_flags);
+
+	spin_lock(&server->dev->lock);
+	ret = ublk_server_fetch_locked(server, slot, cmd, addr, &spare);
+	spin_unlock(&server->dev->lock);
+
+	kfree(spare);
+	if (ret)
+		io_uring_cmd_done(cmd, ret, issue_flags);
+	return -EIOCBQUEUED;
+}
+
+/* The task goes on with another io_uring than the one it fetched the slot with. */
+static int ublk_server_change_ring(struct ublk_server *server, struct ublk_slot *slot,
+				   const void *io_uring)
+{
+	struct ublk_ring *spare = kzalloc_obj(*spare);
+	struct ublk_ring *old;
+
+	if (!spare)
+		return -ENOMEM;
+
+	spin_lock(&server->dev->lock);
+	old = slot->ring;
+	slot->ring = ublk_server_get_ring(server, io_uring, &spare);
+	ublk_server_drop_ring(server, old);
+	spin_unlock(&server->dev->lock);
+
+	kfree(spare);
+	return 0;
+}
+
+static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot,
+			      struct io_uring_cmd *cmd, u64 addr, s32 result,
+			      unsigned int issue_flags)
+{
+	const void *io_uring = io_uring_cmd_ctx_handle(cmd);
+	int ret;
+
+	/* From here on nobody else commits this slot or changes its ring. */
+	if (READ_ONCE(slot->task) != current)
+		return -EINVAL;
+	if (!addr)
+		return -EINVAL;
+	if (!ublk_slot_is_served(slot))
+		return ublk_server_is_gone(server) ? UBLK_IO_RES_ABORT : -EBUSY;
+	if (unlikely(slot->ring->io_uring != io_uring)) {
+		ret = ublk_server_change_ring(server, slot, io_uring);
+		if (ret)
+			return ret;
+	}
+	if (!ublk_slot_take(slot))
+		return UBLK_IO_RES_ABORT;
+
+	*io_uring_cmd_to_pdu(cmd, struct ublk_slot *) = slot;
+	io_uring_cmd_mark_cancelable(cmd, issue_flags);
+	ublk_request_finish(slot, cmd, result, addr, issue_flags);
+	return -EIOCBQUEUED;
+}
+
+/* The plain number of an opcode in either encoding, or -errno. */
+static int ublk_server_opcode(u32 cmd_op)
+{
+	if (_IOC_TYPE(cmd_op) != 'u' && _IOC_TYPE(cmd_op) != 0)
+		return -EOPNOTSUPP;
+	return _IOC_NR(cmd_op);
+}
+
+/* In the task that submitted the command, with its uring_lock held. */
+static int ublk_server_handle(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	const struct ublksrv_io_cmd *payload = ublk_cmd_payload(cmd, struct ublksrv_io_cmd);
+	struct ublk_server *server = cmd->file->private_data;
+	const struct ublksrv_ctrl_dev_info *info = &server->dev->info;
+	u16 queue = READ_ONCE(payload->q_id);
+	u16 tag = READ_ONCE(payload->tag);
+	s32 result = READ_ONCE(payload->result);
+	u64 addr = READ_ONCE(payload->addr);
+	int opcode = ublk_server_opcode(cmd->cmd_op);
+	struct ublk_slot *slot;
+
+	if (opcode < 0)
+		return opcode;
+	if (queue >= info->nr_hw_queues || tag >= info->queue_depth)
+		return -EINVAL;
+	queue = array_index_nospec(queue, info->nr_hw_queues);
+	tag = array_index_nospec(tag, info->queue_depth);
+	slot = &server->dev->queues[queue].slots[tag];
+
+	switch (opcode) {
+	case UBLK_IO_FETCH_REQ:
+		return ublk_server_fetch(server, slot, cmd, addr, issue_flags);
+	case UBLK_IO_COMMIT_AND_FETCH_REQ:
+		return ublk_server_commit(server, slot, cmd, addr, result, issue_flags);
+	default:
+		return -EINVAL;
+	}
+}
+
+static void ublk_server_handle_late(struct io_uring_cmd *cmd, unsigned int issue_flags,
+				    bool dead)
+{
+	int ret = dead ? UBLK_IO_RES_ABORT : ublk_server_handle(cmd, issue_flags);
+
+	if (ret != -EIOCBQUEUED)
+		io_uring_cmd_done(cmd, ret, issue_flags);
+}
+
+UBLK_DEFINE_CMD_TASK_WORK(ublk_server_handle_in_task, ublk_server_handle_late)
+
+/* io_uring wants the parked command back: its task exits, execs, or its ring is closed. */
+static void ublk_server_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
+	struct ublk_server *server = cmd->file->private_data;
+	struct io_uring_cmd *parked;
+
+	ublk_server_lost(server, slot->ring);
+
+	/* A command that a request has claimed is answered by the task work under way. */
+	parked = ublk_slot_cancel(slot);
+	if (parked)
+		io_uring_cmd_done(parked, UBLK_IO_RES_ABORT, issue_flags);
+}
+
+static int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	if (issue_flags & IO_URING_F_CANCEL) {
+		ublk_server_cancel(cmd, issue_flags);
+		return 0;
+	}
+	/* A worker thread is not the task that a slot belongs to. */
+	if (issue_flags & IO_URING_F_UNLOCKED) {
+		io_uring_cmd_complete_in_task(cmd, ublk_server_handle_in_task);
+		return -EIOCBQUEUED;
+	}
+	return ublk_server_handle(cmd, issue_flags);
+}
+
+const struct file_operations ublk_server_fops = {
+	.owner		= THIS_MODULE,
+	.open		= ublk_server_open,
+	.release	= ublk_server_release,
+	.mmap		= ublk_server_mmap,
+	.uring_cmd	= ublk_server_uring_cmd,
+	.llseek		= no_llseek,
+};

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Who owns tag N: the only place where that changes. slot.h has the states and the picture.
+ */
+#include <linux/bug.h>
+
+#include "slot.h"
+#include "trace.h"
+
+/*
+ * Fully ordered on success: what the old owner wrote to the slot is visible to the new one, and
+ * ublk_request_finish() looks at the server's state after the slot has moved to COMMIT (pairs
+ * with the barrier in ublk_server_sweep()).
+ */
+static bool ublk_slot_move(struct ublk_slot *slot, enum ublk_slot_state from,
+			   enum ublk_slot_state to)
+{
+	int old = from;
+
+	while (!atomic_try_cmpxchg(&slot->state, &old, to)) {
+		if (old != UBLK_SLOT_PINNED || from != UBLK_SLOT_ARMED)
+			return false;
+		cpu_relax();
+		old = from;
+	}
+	trace_ublk_slot(slot, from, to);
+	return true;
+}
+
+void ublk_slot_init(struct ublk_slot *slot, struct ublk_queue *queue, u16 tag)
+{
+	atomic_set(&slot->state, UBLK_SLOT_EMPTY);
+	slot->queue = queue;
+	slot->tag = tag;
+}
+
+bool ublk_slot_is_empty(const struct ublk_slot *slot)
+{
+	return atomic_read(&slot->state) == UBLK_SLOT_EMPTY;
+}
+
+/* Park the first command. Nobody else moves an EMPTY slot, and FETCHes are serialized. */
+void ublk_slot_arm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr)
+{
+	slot->cmd = cmd;
+	slot->addr = addr;
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_EMPTY, UBLK_SLOT_ARMED));
+}
+
+/* A request wants the parked command. */
+bool ublk_slot_claim(struct ublk_slot *slot)
+{
+	return ublk_slot_move(slot, UBLK_SLOT_ARMED, UBLK_SLOT_CLAIMED);
+}
+
+/* The request did not need the command after all. */
+void ublk_slot_unclaim(struct ublk_slot *slot)
+{
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_CLAIMED, UBLK_SLOT_ARMED));
+}
+
+/* The server gets @rq when the caller completes the returned command. */
+struct io_uring_cmd *ublk_slot_deliver(struct ublk_slot *slot, struct request *rq)
+{
+	struct io_uring_cmd *cmd = slot->cmd;
+
+	slot->rq = rq;
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_CLAIMED, UBLK_SLOT_SERVER));
+	return cmd;
+}
+
+/* The server has the slot's request; it may lose it, but only its task can commit it. */
+bool ublk_slot_is_served(const struct ublk_slot *slot)
+{
+	return atomic_read(&slot->state) == UBLK_SLOT_SERVER;
+}
+
+/* The server commits what it has. */
+bool ublk_slot_take(struct ublk_slot *slot)
+{
+	return ublk_slot_move(slot, UBLK_SLOT_SERVER, UBLK_SLOT_COMMIT);
+}
+
+/* Park the command that brought the result. The slot's next request may come at once. */
+void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr)
+{
+	slot->cmd = cmd;
+	slot->addr = addr;
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_ARMED));
+}
+
+/* The server commits for the last time. */
+void ublk_slot_retire(struct ublk_slot *slot)
+{
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_DEAD));
+}
+
+/* Somebody owns the slot who will park its command, or answer it, in a moment. */
+bool ublk_slot_is_passing(const struct ublk_slot *slot)
+{
+	int state = atomic_read(&slot->state);
+
+	return state == UBLK_SLOT_CLAIMED || state == UBLK_SLOT_COMMIT;
+}
+
+/* Returns the parked command, which the caller must complete; NULL if none is parked. */
+struct io_uring_cmd *ublk_slot_cancel(struct ublk_slot *slot)
+{
+	if (!ublk_slot_move(slot, UBLK_SLOT_ARMED, UBLK_SLOT_DEAD))
+		return NULL;
+	return slot->cmd;
+}
+
+/* The owner of a CLAIMED slot finds no server: returns the command it must complete. */
+struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot)
+{
+	struct io_uring_cmd *cmd = slot->cmd;
+
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_CLAIMED, UBLK_SLOT_DEAD));
+	return cmd;
+}
+
+/* Returns the request the server had, which the caller must end; NULL if it has none. */
+struct request *ublk_slot_abort(struct ublk_slot *slot)
+{
+	if (!ublk_slot_move(slot, UBLK_SLOT_SERVER, UBLK_SLOT_DEAD))
+		return NULL;
+	return slot->rq;
+}
+
+/* Keep the parked command from being completed. Do not sleep before unpin. */
+bool ublk_slot_pin(struct ublk_slot *slot)
+{
+	int old = UBLK_SLOT_ARMED;
+
+	return atomic_try_cmpxchg(&slot->state, &old, UBLK_SLOT_PINNED);
+}
+
+void ublk_slot_unpin(struct ublk_slot *slot)
+{
+	atomic_set_release(&slot->state, UBLK_SLOT_ARMED);
+}
+
+/* The server has closed the device, so no command is left. */
+void ublk_slot_reset(struct ublk_slot *slot)
+{
+	WARN_ON_ONCE(atomic_read(&slot->state) != UBLK_SLOT_EMPTY &&
+		     atomic_read(&slot->state) != UBLK_SLOT_DEAD);
+	slot->cmd = NULL;
+	slot->rq = NULL;
+	slot->addr = 0;
+	slot->ring = NULL;
+	WRITE_ONCE(slot->task, NULL);
+	atomic_set_release(&slot->state, UBLK_SLOT_EMPTY);
+}

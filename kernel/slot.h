@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Slots: one per tag, each owned by exactly one side at a time. slot.c is the only place where a
+ * slot changes hands, and it does so by compare-and-exchange, so whatever happens at the same
+ * time, one side wins and the others are told that they lost.
+ *
+ *	    fetch           claim            deliver           take
+ *   EMPTY -------> ARMED -------> CLAIMED ---------> SERVER -------> COMMIT
+ *                   ^ ^              |                  |              |
+ *                   | +--- unclaim --+                  |              |
+ *                   +------------------- rearm ---------|--------------+
+ *
+ *   DEAD is reached by cancel (from ARMED), drop (from CLAIMED), abort (from SERVER) and retire
+ *   (from COMMIT); reset makes any slot EMPTY again when the server has closed the device.
+ */
+#ifndef UBLK_SLOT_H
+#define UBLK_SLOT_H
+
+#include <linux/atomic.h>
+#include <linux/cache.h>
+#include <linux/types.h>
+
+struct io_uring_cmd;
+struct request;
+struct task_struct;
+struct ublk_queue;
+struct ublk_ring;
+
+/**
+ * enum ublk_slot_state - who owns a slot, and with it the command and the request in it
+ *
+ * @UBLK_SLOT_EMPTY:	nobody; the server has not fetched yet
+ * @UBLK_SLOT_ARMED:	the driver: a command is parked, waiting for a request
+ * @UBLK_SLOT_PINNED:	as ARMED, while recovery.c looks at the command; lasts some instructions
+ * @UBLK_SLOT_CLAIMED:	the request: it travels with the command to the server's task
+ * @UBLK_SLOT_SERVER:	the server: it has the request and must commit it
+ * @UBLK_SLOT_COMMIT:	the commit command that is just being handled
+ * @UBLK_SLOT_DEAD:	nobody; the server is gone and its command was answered
+ */
+enum ublk_slot_state {
+	UBLK_SLOT_EMPTY,
+	UBLK_SLOT_ARMED,
+	UBLK_SLOT_PINNED,
+	UBLK_SLOT_CLAIMED,
+	UBLK_SLOT_SERVER,
+	UBLK_SLOT_COMMIT,
+	UBLK_SLOT_DEAD,
+};
+
+/*
+ * Field tags: C constant, L ublk_device.lock, O whoever owns the slot by its state.
+ */
+struct ublk_slot {
+	/* A: enum ublk_slot_state, only for slot.c */
+	atomic_t state;
+	/* C: position in the queue, also the blk-mq tag */
+	u16 tag;
+	/* O: the parked command; ARMED, PINNED, CLAIMED */
+	struct io_uring_cmd *cmd;
+	/* O: the server's buffer for the next request */
+	u64 addr;
+	/* O: the request the server has; SERVER, COMMIT */
+	struct request *rq;
+	/* O, changed under L too: NULL in an EMPTY slot */
+	struct ublk_ring *ring;
+	/* L: the task that fetched; read locklessly to compare, never dereferenced */
+	struct task_struct *task;
+	/* C */
+	struct ublk_queue *queue;
+} ____cacheline_aligned_in_smp;
+
+void ublk_slot_init(struct ublk_slot *slot, struct ublk_queue *queue, u16 tag);
+
+/* FETCH. The caller holds ublk_device.lock. */
+bool ublk_slot_is_empty(const struct ublk_slot *slot);
+void ublk_slot_arm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr);
+
+/* The way of a request. Those that return bool say whether the slot changed hands. */
+bool ublk_slot_claim(struct ublk_slot *slot);
+void ublk_slot_unclaim(struct ublk_slot *slot);
+struct io_uring_cmd *ublk_slot_deliver(struct ublk_slot *slot, struct request *rq);
+bool ublk_slot_is_served(const struct ublk_slot *slot);
+bool ublk_slot_take(struct ublk_slot *slot);
+void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr);
+
+/* The end of a server. */
+bool ublk_slot_is_passing(const struct ublk_slot *slot);
+struct io_uring_cmd *ublk_slot_cancel(struct ublk_slot *slot);
+struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot);
+void ublk_slot_retire(struct ublk_slot *slot);
+struct request *ublk_slot_abort(struct ublk_slot *slot);
+bool ublk_slot_pin(struct ublk_slot *slot);
+void ublk_slot_unpin(struct ublk_slot *slot);
+void ublk_slot_reset(struct ublk_slot *slot);
+
+#endif /* UBLK_SLOT_H */

@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * Tracepoints: every change of hands of a slot and every change of state of a device or server.
+ * They are the contract for tracing tools; the functions around them are not.
+ */
+#undef TRACE_SYSTEM
+#define TRACE_SYSTEM ublk
+
+#if !defined(UBLK_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
+#define UBLK_TRACE_H
+
+#include <linux/tracepoint.h>
+
+#include "slot.h"
+#include "ublk.h"
+
+#define ublk_slot_state_names			\
+	{ UBLK_SLOT_EMPTY,	"empty" },	\
+	{ UBLK_SLOT_ARMED,	"armed" },	\
+	{ UBLK_SLOT_PINNED,	"pinned" },	\
+	{ UBLK_SLOT_CLAIMED,	"claimed" },	\
+	{ UBLK_SLOT_SERVER,	"server" },	\
+	{ UBLK_SLOT_COMMIT,	"commit" },	\
+	{ UBLK_SLOT_DEAD,	"dead" }
+
+#define ublk_server_state_names			\
+	{ UBLK_SERVER_FETCHING,	"fetching" },	\
+	{ UBLK_SERVER_READY,	"ready" },	\
+	{ UBLK_SERVER_GONE,	"gone" },	\
+	{ UBLK_SERVER_CLOSED,	"closed" }
+
+#define ublk_device_state_names			\
+	{ UBLK_DEVICE_IDLE,	"idle" },	\
+	{ UBLK_DEVICE_LIVE,	"live" },	\
+	{ UBLK_DEVICE_STOPPING,	"stopping" },	\
+	{ UBLK_DEVICE_STOPPED,	"stopped" },	\
+	{ UBLK_DEVICE_DELETED,	"deleted" }
+
+TRACE_EVENT(ublk_slot,
+	TP_PROTO(const struct ublk_slot *slot, enum ublk_slot_state from, enum ublk_slot_state to),
+	TP_ARGS(slot, from, to),
+	TP_STRUCT__entry(
+		__field(u32, dev)
+		__field(u16, queue)
+		__field(u16, tag)
+		__field(int, from)
+		__field(int, to)
+	),
+	TP_fast_assign(
+		__entry->dev = slot->queue->dev->id;
+		__entry->queue = slot->queue->id;
+		__entry->tag = slot->tag;
+		__entry->from = from;
+		__entry->to = to;
+	),
+	TP_printk("dev=%u queue=%u tag=%u %s -> %s",
+		  __entry->dev, __entry->queue, __entry->tag,
+		  __print_symbolic(__entry->from, ublk_slot_state_names),
+		  __print_symbolic(__entry->to, ublk_slot_state_names))
+);
+
+TRACE_EVENT(ublk_server,
+	TP_PROTO(const struct ublk_device *dev, enum ublk_server_state to),
+	TP_ARGS(dev, to),
+	TP_STRUCT__entry(
+		__field(u32, dev)
+		__field(int, to)
+	),
+	TP_fast_assign(
+		__entry->dev = dev->id;
+		__entry->to = to;
+	),
+	TP_printk("dev=%u -> %s", __entry->dev,
+		  __print_symbolic(__entry->to, ublk_server_state_names))
+);
+
+TRACE_EVENT(ublk_device,
+	TP_PROTO(const struct ublk_device *dev, enum ublk_device_state from,
+		 enum ublk_device_state to),
+	TP_ARGS(dev, from, to),
+	TP_STRUCT__entry(
+		__field(u32, dev)
+		__field(int, from)
+		__field(int, to)
+	),
+	TP_fast_assign(
+		__entry->dev = dev->id;
+		__entry->from = from;
+		__entry->to = to;
+	),
+	TP_printk("dev=%u %s -> %s", __entry->dev,
+		  __print_symbolic(__entry->from, ublk_device_state_names),
+		  __print_symbolic(__entry->to, ublk_device_state_names))
+);
+
+#endif /* UBLK_TRACE_H */
+
+#undef TRACE_INCLUDE_PATH
+#define TRACE_INCLUDE_PATH .
+#undef TRACE_INCLUDE_FILE
+#define TRACE_INCLUDE_FILE trace
+#include <trace/define_trace.h>

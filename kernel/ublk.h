@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: GPL-2.0-only */
+/*
+ * The driver's own types and a table of contents of its files. The block side (ublk_drv.c) and
+ * the server side (server.c) do not call each other: they meet in the slot (slot.h).
+ *
+ * Locks, outermost first. Take none of the earlier while you hold a later one:
+ *
+ *   io_uring's uring_lock	held when I/O commands and task work come in
+ *   ublk_device.mutex		control commands; never taken under uring_lock, and no command is
+ *				completed while it is held (completion may need uring_lock)
+ *   ublk_device.lock		spinlock: states, the server and its rings; nothing sleeps under it
+ *   ublk_devices		the table of devices (device.c): an xarray with a lock of its own
+ *
+ * Slots have no lock: their state changes hands by compare-and-exchange (slot.h).
+ *
+ * Letters behind a field say what protects it:
+ *   C  constant once the structure can be found by others
+ *   M  ublk_device.mutex
+ *   L  ublk_device.lock
+ *   A  atomic; the comment names the partner
+ */
+#ifndef UBLK_H
+#define UBLK_H
+
+#include <linux/blk-mq.h>
+#include <linux/cdev.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/llist.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/spinlock.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
+
+#include <linux/ublk_cmd.h>
+
+#define UBLK_MAX_DEVICES	BIT(MINORBITS)
+
+struct ublk_slot;
+
+/**
+ * struct ublk_ring - one io_uring of one server task that has tags with us
+ *
+ * All tags fetched by one task through one io_uring share it, so that a burst of requests costs
+ * one task work. It lives as long as a slot points to it.
+ */
+struct ublk_ring {
+	struct task_struct *task;	/* C: referenced */
+	const void *io_uring;		/* C: identifies the io_uring, never dereferenced */
+	struct llist_head inbox;	/* A: requests on their way to the task (request.c) */
+	struct list_head node;		/* L: in ublk_server.rings */
+	unsigned int slots;		/* L: how many slots point here; the last one frees */
+	bool lost;			/* L: the task will not commit what it holds */
+};
+
+/**
+ * enum ublk_server_state - how far a server got with its device
+ *
+ * @UBLK_SERVER_FETCHING:	not every tag has been fetched
+ * @UBLK_SERVER_READY:		every tag has been fetched
+ * @UBLK_SERVER_GONE:		it left, or was sent away: commands are answered with
+ *				UBLK_IO_RES_ABORT until it closes the device
+ * @UBLK_SERVER_CLOSED:		it closes the device: no work is queued for it any more
+ */
+enum ublk_server_state {
+	UBLK_SERVER_FETCHING,
+	UBLK_SERVER_READY,
+	UBLK_SERVER_GONE,
+	UBLK_SERVER_CLOSED,
+};
+
+/**
+ * struct ublk_server - an open /dev/ublkcN: at most one per device
+ */
+struct ublk_server {
+	struct ublk_device *dev;	/* C: the open file holds a reference */
+	struct pid *pid;		/* C: the opener's process, referenced */
+	struct mm_struct *mm;		/* C: the opener's memory, kept by watch */
+	struct mmu_notifier watch;	/* tells when that memory goes: exit or exec */
+	enum ublk_server_state state;	/* L: read locklessly by ublk_server_is_gone() */
+	unsigned int fetched;		/* L: how many tags have been fetched */
+	struct list_head rings;		/* L */
+	struct delayed_work poll;	/* looks for death where io_uring does not tell */
+};
+
+/**
+ * struct ublk_queue - one hardware queue
+ */
+struct ublk_queue {
+	struct ublk_device *dev;	/* C */
+	u16 id;				/* C */
+	u16 depth;			/* C */
+	struct ublksrv_io_desc *descs;	/* C: mapped read-only into the server */
+	struct ublk_slot *slots;	/* C: as many as depth */
+};
+
+/**
+ * enum ublk_device_state - what the device is to the block layer
+ *
+ * @UBLK_DEVICE_IDLE:		there is no disk; it may be started
+ * @UBLK_DEVICE_LIVE:		the disk is there
+ * @UBLK_DEVICE_STOPPING:	the disk is being removed
+ * @UBLK_DEVICE_STOPPED:	the disk is gone but somebody still has it open
+ * @UBLK_DEVICE_DELETED:	no longer in reach of new commands
+ */
+enum ublk_device_state {
+	UBLK_DEVICE_IDLE,
+	UBLK_DEVICE_LIVE,
+	UBLK_DEVICE_STOPPING,
+	UBLK_DEVICE_STOPPED,
+	UBLK_DEVICE_DELETED,
+};
+
+/**
+ * struct ublk_device - one device
+ *
+ * Freed with the last reference to @chardev, which the table of devices, the open /dev/ublkcN
+ * and the disk hold.
+ */
+struct ublk_device {
+	struct device chardev;
+	struct cdev cdev;
+
+	u32 id;				/* C */
+	u64 serial;			/* C: tells devices that had the same id apart */
+	struct ublksrv_ctrl_dev_info info;	/* C: as granted by ADD_DEV */
+	struct blk_mq_tag_set tag_set;	/* C */
+
+	/* Serializes starting, stopping and parameters; see the list above. */
+	struct mutex mutex;
+	struct ublk_params params;	/* M: all zero unless valid */
+
+	/* Protects the states, the server and its rings. */
+	spinlock_t lock;
+	enum ublk_device_state state;	/* L */
+	struct ublk_server *server;	/* L: NULL while /dev/ublkcN is not open */
+	struct gendisk *disk;		/* L: referenced from start to the end of stop_work */
+
+	struct wait_queue_head wait;	/* woken when server.state, state or stops_done change */
+	u64 stops_asked;		/* L */
+	u64 stops_done;			/* L: stop_work has served that many of stops_asked */
+	struct work_struct stop_work;	/* removes the disk, then sends the server away */
+	struct delayed_work gone_work;	/* takes back what a gone server held */
+	struct work_struct scan_work;	/* reads the partition table */
+
+	struct ublk_queue queues[];	/* C: info.nr_hw_queues of them */
+};
+
+/**
+ * struct ublk_request - what the driver keeps with a struct request
+ * @inbox: in ublk_ring.inbox
+ */
+struct ublk_request {
+	struct llist_node inbox;
+};
+
+/* For work that may wait for a server to answer: stop_work, scan_work. */
+extern struct workqueue_struct *ublk_workqueue;
+/* For work that waits for nobody, and that the above may need to get on: gone_work, poll. */
+extern struct workqueue_struct *ublk_server_workqueue;
+
+/* ublk_drv.c: the module and the block side */
+extern const struct blk_mq_ops ublk_mq_ops;
+struct gendisk *ublk_disk_add(struct ublk_device *dev);
+void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk);
+void ublk_disk_scan_work(struct work_struct *work);
+
+/* control.c: /dev/ublk-control */
+int ublk_control_init(void);
+void ublk_control_exit(void);
+
+/* device.c: devices from ADD_DEV to DEL_DEV */
+int ublk_devices_init(void);
+void ublk_devices_exit(void);
+struct ublk_device *ublk_device_find(u32 id);
+void ublk_device_put(struct ublk_device *dev);
+void ublk_device_stop_work(struct work_struct *work);
+struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *info);
+int ublk_device_start(struct ublk_device *dev, pid_t pid);
+int ublk_device_stop(struct ublk_device *dev);
+int ublk_device_delete(struct ublk_device *dev);
+int ublk_device_wait_freed(u32 id, u64 serial);
+void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work);
+void ublk_device_server_left(struct ublk_device *dev);
+void ublk_device_disk_freed(struct ublk_device *dev);
+struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
+
+/* params.c: SET_PARAMS, GET_PARAMS, queue limits */
+int ublk_params_set(struct ublk_device *dev, void __user *from, u32 len);
+int ublk_params_get(struct ublk_device *dev, void __user *to, u32 len);
+struct queue_limits ublk_params_limits(const struct ublk_params *params);
+
+/* queue.c: memory of a queue */
+int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id);
+void ublk_queue_free(struct ublk_queue *queue);
+int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma);
+
+/* server.c: /dev/ublkcN */
+extern const struct file_operations ublk_server_fops;
+void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring);
+
+/* recovery.c: the server is gone */
+int ublk_server_watch(struct ublk_server *server);
+void ublk_server_suspect(struct ublk_device *dev);
+void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
+void ublk_server_dismiss(struct ublk_device *dev);
+void ublk_server_retire(struct ublk_server *server);
+void ublk_server_gone_work(struct work_struct *work);
+void ublk_server_poll_work(struct work_struct *work);
+
+/* request.c: struct request on its way to the server and back */
+blk_status_t ublk_request_dispatch(struct request *rq);
+void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 result, u64 addr,
+			 unsigned int issue_flags);
+void ublk_request_abort(struct request *rq);
+
+/* copy.c: request data <-> server memory */
+size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len);
+size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len);
+
+static inline bool ublk_server_is_gone(const struct ublk_server *server)
+{
+	/* Pairs with the store in ublk_server_send_away(). */
+	return READ_ONCE(server->state) >= UBLK_SERVER_GONE;
+}
+
+#endif /* UBLK_H */

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Userspace block devices: the module, and the block side, /dev/ublkbN. Requests go to the slot
+ * of their tag and from there to a server in userspace; ublk.h maps the other files.
+ */
+#include <linux/blk-mq.h>
+#include <linux/blkdev.h>
+#include <linux/module.h>
+
+#include "ublk.h"
+
+#define CREATE_TRACE_POINTS
+#include "trace.h"
+
+struct workqueue_struct *ublk_workqueue;
+struct workqueue_struct *ublk_server_workqueue;
+
+static blk_status_t ublk_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *data)
+{
+	return ublk_request_dispatch(data->rq);
+}
+
+/* What cannot be sent now stays in the list, for ublk_queue_rq() to give the reason. */
+static void ublk_queue_list(struct rq_list *list)
+{
+	struct rq_list unsent = {};
+	struct request *rq;
+
+	while ((rq = rq_list_pop(list))) {
+		if (ublk_request_dispatch(rq) != BLK_STS_OK)
+			rq_list_add_tail(&unsent, rq);
+	}
+	*list = unsent;
+}
+
+UBLK_DEFINE_QUEUE_RQS(ublk_queue_rqs, ublk_queue_list)
+
+static int ublk_init_hctx(struct blk_mq_hw_ctx *hctx, void *driver_data, unsigned int index)
+{
+	struct ublk_device *dev = hctx->queue->tag_set->driver_data;
+
+	hctx->driver_data = &dev->queues[hctx->queue_num];
+	return 0;
+}
+
+/* A slow server is not an error; a dead one is noticed. */
+static enum blk_eh_timer_return ublk_timeout(struct request *rq)
+{
+	struct ublk_queue *queue = rq->mq_hctx->driver_data;
+
+	ublk_server_suspect(queue->dev);
+	return BLK_EH_RESET_TIMER;
+}
+
+const struct blk_mq_ops ublk_mq_ops = {
+	.queue_rq	= ublk_queue_rq,
+	.queue_rqs	= ublk_queue_rqs,
+	.init_hctx	= ublk_init_hctx,
+	.timeout	= ublk_timeout,
+};
+
+static void ublk_free_disk(struct gendisk *disk)
+{
+	ublk_device_disk_freed(disk->private_data);
+}
+
+static const struct block_device_operations ublk_disk_fops = {
+	.owner		= THIS_MODULE,
+	.free_disk	= ublk_free_disk,
+};
+
+/**
+ * ublk_disk_add() - make /dev/ublkbN
+ * @dev: with valid parameters, a server that is ready, and ublk_device.mutex held
+ *
+ * Does no I/O: the partition table is read by scan_work, so a server may start its device from
+ * the thread that serves it.
+ *
+ * Return: the disk, which holds a reference to @dev until it is freed, or an ERR_PTR.
+ */
+struct gendisk *ublk_disk_add(struct ublk_device *dev)
+{
+	struct queue_limits limits = ublk_params_limits(&dev->params);
+	struct gendisk *disk;
+	int ret;
+
+	lockdep_assert_held(&dev->mutex);
+
+	disk = blk_mq_alloc_disk(&dev->tag_set, &limits, NULL);
+	if (IS_ERR(disk))
+		return disk;
+
+	snprintf(disk->disk_name, sizeof(disk->disk_name), "ublkb%u", dev->id);
+	disk->fops = &ublk_disk_fops;
+	disk->private_data = dev;
+	set_capacity(disk, dev->params.basic.dev_sectors);
+	set_disk_ro(disk, dev->params.basic.attrs & UBLK_ATTR_READ_ONLY);
+	set_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
+
+	get_device(&dev->chardev);
+	ret = add_disk(disk);
+	if (ret) {
+		/* A disk that was never added does not call ublk_free_disk(). */
+		put_disk(disk);
+		put_device(&dev->chardev);
+		return ERR_PTR(ret);
+	}
+	return disk;
+}
+
+/* Waits for the I/O under way. A server that is there answers it; one that is gone was aborted. */
+void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk)
+{
+	bool gone;
+
+	spin_lock(&dev->lock);
+	gone = !dev->server || ublk_server_is_gone(dev->server);
+	spin_unlock(&dev->lock);
+
+	if (gone)
+		blk_mark_disk_dead(disk);
+	del_gendisk(disk);
+}
+
+void ublk_disk_scan_work(struct work_struct *work)
+{
+	struct ublk_device *dev = container_of(work, struct ublk_device, scan_work);
+	struct gendisk *disk;
+
+	spin_lock(&dev->lock);
+	disk = dev->disk;
+	if (disk)
+		get_device(disk_to_dev(disk));
+	spin_unlock(&dev->lock);
+
+	if (disk) {
+		clear_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
+		mutex_lock(&disk->open_mutex);
+		bdev_disk_changed(disk, false);
+		mutex_unlock(&disk->open_mutex);
+		put_disk(disk);
+	}
+	ublk_device_put(dev);
+}
+
+static int __init ublk_init(void)
+{
+	int ret;
+
+	BUILD_BUG_ON(sizeof(struct ublksrv_io_desc) != 24);
+	BUILD_BUG_ON(sizeof(struct ublksrv_ctrl_cmd) != 32);
+	BUILD_BUG_ON(sizeof(struct ublksrv_ctrl_dev_info) != 64);
+
+	ublk_workqueue = alloc_workqueue("ublk", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!ublk_workqueue)
+		return -ENOMEM;
+	ret = -ENOMEM;
+	ublk_server_workqueue = alloc_workqueue("ublk-server", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	if (!ublk_server_workqueue)
+		goto err_workqueue;
+	ret = ublk_devices_init();
+	if (ret)
+		goto err_server_workqueue;
+	ret = ublk_control_init();
+	if (ret)
+		goto err_devices;
+	return 0;
+
+err_devices:
+	ublk_devices_exit();
+err_server_workqueue:
+	destroy_workqueue(ublk_server_workqueue);
+err_workqueue:
+	destroy_workqueue(ublk_workqueue);
+	return ret;
+}
+
+static void __exit ublk_exit(void)
+{
+	ublk_control_exit();
+	ublk_devices_exit();
+	destroy_workqueue(ublk_server_workqueue);
+	destroy_workqueue(ublk_workqueue);
+}
+
+module_init(ublk_init);
+module_exit(ublk_exit);
+
+MODULE_DESCRIPTION("Userspace block devices");
+MODULE_LICENSE("GPL");
