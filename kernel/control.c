@@ -15,8 +15,8 @@
 
 #include "ublk.h"
 
-/* What servers of this version can ask for, as GET_FEATURES tells. */
-#define UBLK_FEATURES	(UBLK_F_URING_CMD_COMP_IN_TASK | UBLK_F_CMD_IOCTL_ENCODE)
+/* What a server gets whether it asks or not. */
+#define UBLK_FEATURES_ALWAYS	(UBLK_F_URING_CMD_COMP_IN_TASK | UBLK_F_CMD_IOCTL_ENCODE)
 
 /**
  * enum ublk_control_flags - what a command needs
@@ -26,6 +26,7 @@
  * @READ_ONLY:		read permission on the device's node is enough
  * @ANYBODY:		no permission is needed
  * @TAKES_PATH:		the buffer starts with the path of the device's node
+ * @UNTIL_FREED:	after success, wait until nobody uses the device any more
  */
 enum ublk_control_flags {
 	NEEDS_DEVICE	= BIT(0),
@@ -33,6 +34,7 @@ enum ublk_control_flags {
 	READ_ONLY	= BIT(2),
 	ANYBODY		= BIT(3),
 	TAKES_PATH	= BIT(4),
+	UNTIL_FREED	= BIT(5),
 };
 
 /**
@@ -50,9 +52,21 @@ static void __user *ublk_control_buffer(const struct ublksrv_ctrl_cmd *cmd)
 	return u64_to_user_ptr(cmd->addr);
 }
 
+/* All that this version can do on this kernel; what GET_FEATURES tells. */
+static u64 ublk_features_supported(void)
+{
+	return UBLK_FEATURES_ALWAYS;
+}
+
+/* What a server that asks for @asked gets. Bits that we do not know are dropped. */
+u64 ublk_features_grant(u64 asked)
+{
+	return (asked & ublk_features_supported()) | UBLK_FEATURES_ALWAYS;
+}
+
 static int ublk_control_get_features(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
 {
-	u64 features = UBLK_FEATURES;
+	u64 features = ublk_features_supported();
 
 	if (cmd->len != UBLK_FEATURES_LEN || !cmd->addr)
 		return -EINVAL;
@@ -156,7 +170,7 @@ static int ublk_control_stop(struct ublk_device *dev, const struct ublksrv_ctrl_
 	return ublk_device_stop(dev);
 }
 
-static int ublk_control_del_async(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+static int ublk_control_del(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
 {
 	return ublk_device_delete(dev);
 }
@@ -169,7 +183,7 @@ static const struct ublk_control_op ublk_control_ops[] = {
 		ublk_control_get_info, NEEDS_DEVICE | READ_ONLY | NEVER_SLEEPS
 	},
 	[_IOC_NR(UBLK_U_CMD_ADD_DEV)]		= { ublk_control_add, 0 },
-	[_IOC_NR(UBLK_U_CMD_DEL_DEV)]		= { ublk_control_del_async, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_DEL_DEV)]		= { ublk_control_del, NEEDS_DEVICE | UNTIL_FREED },
 	[_IOC_NR(UBLK_U_CMD_START_DEV)]		= { ublk_control_start, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_STOP_DEV)]		= { ublk_control_stop, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_SET_PARAMS)]	= { ublk_control_set_params, NEEDS_DEVICE },
@@ -182,7 +196,7 @@ static const struct ublk_control_op ublk_control_ops[] = {
 	[_IOC_NR(UBLK_U_CMD_GET_FEATURES)] = {
 		ublk_control_get_features, NEVER_SLEEPS | ANYBODY
 	},
-	[_IOC_NR(UBLK_U_CMD_DEL_DEV_ASYNC)]	= { ublk_control_del_async, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_DEL_DEV_ASYNC)]	= { ublk_control_del, NEEDS_DEVICE },
 };
 
 /* NULL: there is no such command. */
@@ -246,15 +260,21 @@ static int ublk_control_run_on_device(const struct ublk_control_op *op,
 				      struct ublksrv_ctrl_cmd *cmd)
 {
 	struct ublk_device *dev = ublk_device_find(cmd->dev_id);
+	u64 serial;
 	int ret = 0;
 
 	if (!dev)
 		return -ENODEV;
+	serial = dev->serial;
 	if (op->flags & TAKES_PATH)
 		ret = ublk_control_take_path(dev, op, cmd);
 	if (!ret)
 		ret = op->run(dev, cmd);
 	ublk_device_put(dev);
+
+	/* Our own reference would have kept it. */
+	if (!ret && (op->flags & UNTIL_FREED))
+		ret = ublk_device_wait_freed(cmd->dev_id, serial);
 	return ret;
 }
 

@@ -13,9 +13,6 @@
 #include "trace.h"
 #include "ublk.h"
 
-/* What this version can do for a server that asks for it. */
-#define UBLK_FEATURES_ALWAYS	(UBLK_F_URING_CMD_COMP_IN_TASK | UBLK_F_CMD_IOCTL_ENCODE)
-
 /* Devices by id. An id is taken from before its device can be found until it is freed. */
 static DEFINE_XARRAY_ALLOC(ublk_devices);
 static DECLARE_WAIT_QUEUE_HEAD(ublk_devices_wait);
@@ -137,7 +134,7 @@ static void ublk_device_grant(struct ublk_device *dev, const struct ublksrv_ctrl
 		.dev_id = dev->id,
 		.state = UBLK_S_DEV_DEAD,
 		.ublksrv_pid = -1,
-		.flags = UBLK_FEATURES_ALWAYS,
+		.flags = ublk_features_grant(asked->flags),
 		.ublksrv_flags = asked->ublksrv_flags,
 		.owner_uid = from_kuid(&init_user_ns, current_uid()),
 		.owner_gid = from_kgid(&init_user_ns, current_gid()),
@@ -311,8 +308,11 @@ int ublk_device_start(struct ublk_device *dev, pid_t pid)
 void ublk_device_server_left(struct ublk_device *dev)
 {
 	guard(spinlock)(&dev->lock);
-	if (dev->state == UBLK_DEVICE_LIVE)
-		ublk_device_queue_work(dev, &dev->stop_work);
+	if (dev->state != UBLK_DEVICE_LIVE)
+		return;
+	pr_warn_ratelimited("ublkb%u: its server is gone; I/O fails and the disk is removed\n",
+			    dev->id);
+	ublk_device_queue_work(dev, &dev->stop_work);
 }
 
 /* Under the mutex, so a disk is either complete or not there. */

@@ -166,6 +166,7 @@ void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk);
 void ublk_disk_scan_work(struct work_struct *work);
 
 /* control.c: /dev/ublk-control */
+u64 ublk_features_grant(u64 asked);
 int ublk_control_init(void);
 void ublk_control_exit(void);
 

@@ -151,7 +151,7 @@ static int __init ublk_init(void)
 	BUILD_BUG_ON(sizeof(struct ublksrv_ctrl_cmd) != 32);
 	BUILD_BUG_ON(sizeof(struct ublksrv_ctrl_dev_info) != 64);
 
-	ublk_workqueue = alloc_workqueue("ublk", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
+	ublk_workqueue = alloc_workqueue("ublk", WQ_UNBOUND, 0);
 	if (!ublk_workqueue)
 		return -ENOMEM;
 	ret = -ENOMEM;
