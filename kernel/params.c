@@ -98,18 +98,33 @@ static bool ublk_params_are_valid(const struct ublk_params *params,
 	return !(types & UBLK_PARAM_TYPE_SEGMENT) || ublk_params_segment_is_valid(&params->seg);
 }
 
+/* Reads each byte once. Memory is read before any lock is taken: a fault may take for ever. */
+static int ublk_params_read(struct ublk_params *params, void __user *from,
+			    const struct ublk_params_header *header)
+{
+	u32 len = min_t(u32, header->len, sizeof(*params));
+
+	if (copy_from_user((void *)params + sizeof(*header), from + sizeof(*header),
+			   len - sizeof(*header)))
+		return -EFAULT;
+	params->len = len;
+	params->types = header->types & UBLK_PARAM_TYPES_KNOWN;
+	return 0;
+}
+
 /**
  * ublk_params_set() - SET_PARAMS
  * @dev: without a disk, or -EACCES
  * @from: a struct ublk_params that says how long it is
  * @len: how much may be read there
  *
- * Return: 0 or -errno. After -EINVAL the device has no parameters.
+ * Return: 0 or -errno. If the parameters are bad or cannot be read, the device has none.
  */
 int ublk_params_set(struct ublk_device *dev, void __user *from, u32 len)
 {
 	struct ublk_params params = {};
 	struct ublk_params_header header;
+	int ret;
 
 	if (len <= sizeof(header))
 		return -EINVAL;
@@ -117,12 +132,7 @@ int ublk_params_set(struct ublk_device *dev, void __user *from, u32 len)
 		return -EFAULT;
 	if (header.len <= sizeof(header) || header.len > len || !header.types)
 		return -EINVAL;
-	header.len = min_t(u32, header.len, sizeof(params));
-	if (copy_from_user(&params, from, header.len))
-		return -EFAULT;
-	/* The server may have changed what was read already. */
-	params.len = header.len;
-	params.types = header.types & UBLK_PARAM_TYPES_KNOWN;
+	ret = ublk_params_read(&params, from, &header);
 
 	guard(mutex)(&dev->mutex);
 
@@ -130,12 +140,13 @@ int ublk_params_set(struct ublk_device *dev, void __user *from, u32 len)
 		if (dev->state != UBLK_DEVICE_IDLE)
 			return -EACCES;
 	}
-	if (!ublk_params_are_valid(&params, &dev->info)) {
+	if (!ret && !ublk_params_are_valid(&params, &dev->info))
+		ret = -EINVAL;
+	if (ret)
 		memset(&dev->params, 0, sizeof(dev->params));
-		return -EINVAL;
-	}
-	dev->params = params;
-	return 0;
+	else
+		dev->params = params;
+	return ret;
 }
 
 static struct ublk_param_devt ublk_params_devt(struct ublk_device *dev)
