@@ -302,6 +302,9 @@ int ublk_server_watch(struct ublk_server *server)
 
 	server->watch.ops = &ublk_server_watch_ops;
 	ret = mmu_notifier_register(&server->watch, server->mm);
+	if (ret == -EINTR)
+		/* io_uring's task work is enough to interrupt it: let open() run again. */
+		return -ERESTARTNOINTR;
 	if (ret)
 		return ret;
 	if (!UBLK_CAN_CANCEL_CMD)
