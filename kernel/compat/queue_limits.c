@@ -67,7 +67,7 @@ static int compat_validate_limits(struct compat_queue_limits *limits)
 	return 0;
 }
 
-static void compat_apply_features(struct request_queue *q, unsigned int features)
+static void compat_apply_features(struct request_queue *q, blk_features_t features)
 {
 	blk_queue_write_cache(q, features & BLK_FEAT_WRITE_CACHE, features & BLK_FEAT_FUA);
 
@@ -97,6 +97,17 @@ static void compat_apply_zones(struct gendisk *disk, const struct compat_queue_l
 		blk_queue_max_zone_append_sectors(disk->queue, limits->max_hw_zone_append_sectors);
 }
 
+/* An optimal size beyond the usual cap of a request's size lifts the cap, as since v6.9. */
+static void compat_apply_io_opt(struct request_queue *q, const struct compat_queue_limits *limits)
+{
+	unsigned int sectors = limits->io_opt >> SECTOR_SHIFT;
+
+	blk_queue_io_opt(q, limits->io_opt);
+	if (sectors > BLK_DEF_MAX_SECTORS)
+		q->limits.max_sectors = round_down(min(sectors, q->limits.max_hw_sectors),
+						   limits->logical_block_size >> SECTOR_SHIFT);
+}
+
 /* The order matters: some setters round to, or cap by, what others set before. */
 static void compat_apply_limits(struct gendisk *disk, const struct compat_queue_limits *limits)
 {
@@ -105,8 +116,8 @@ static void compat_apply_limits(struct gendisk *disk, const struct compat_queue_
 	blk_queue_logical_block_size(q, limits->logical_block_size);
 	blk_queue_physical_block_size(q, limits->physical_block_size);
 	blk_queue_io_min(q, limits->io_min);
-	blk_queue_io_opt(q, limits->io_opt);
 	blk_queue_max_hw_sectors(q, limits->max_hw_sectors);
+	compat_apply_io_opt(q, limits);
 	blk_queue_chunk_sectors(q, limits->chunk_sectors);
 	blk_queue_max_segments(q, limits->max_segments);
 	blk_queue_segment_boundary(q, limits->seg_boundary_mask);

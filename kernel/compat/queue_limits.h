@@ -14,6 +14,7 @@
 #include <linux/backing-dev.h>
 #include <linux/blk-integrity.h>
 
+#define blk_features_t		unsigned int
 #define BLK_FEAT_WRITE_CACHE	BIT(0)
 #define BLK_FEAT_FUA		BIT(1)
 #define BLK_FEAT_ROTATIONAL	BIT(2)
@@ -27,7 +28,7 @@
  * Zero means what it means there: the block layer's default.
  */
 struct compat_queue_limits {
-	unsigned int features;
+	blk_features_t features;
 	unsigned long seg_boundary_mask;
 	unsigned long virt_boundary_mask;
 	unsigned int max_hw_sectors;

@@ -101,16 +101,7 @@ static inline void compat_rq_list_from_stack(struct rq_list *list, struct reques
 	}
 }
 
-static inline void compat_rq_list_to_stack(struct rq_list *list, struct request **stack)
-{
-	struct request *rq;
-
-	while ((rq = rq_list_pop(list))) {
-		rq->rq_next = *stack;
-		*stack = rq;
-	}
-}
-
+/* What body leaves stays oldest first: the block layer takes its requests from the head. */
 #define UBLK_DEFINE_QUEUE_RQS(name, body)					\
 static void name(struct request **stack)					\
 {										\
@@ -118,7 +109,7 @@ static void name(struct request **stack)					\
 										\
 	compat_rq_list_from_stack(&in_order, stack);				\
 	body(&in_order);							\
-	compat_rq_list_to_stack(&in_order, stack);				\
+	*stack = in_order.head;							\
 }
 #endif
 
