@@ -14,6 +14,7 @@
 #include "misc.h"
 #include "block.h"
 #include "rq_list.h"
+#include "zoned.h"
 #include "io_uring.h"
 #include "capability.h"
 #include "queue_limits.h"	/* last: renames a structure */

@@ -91,6 +91,9 @@ static void compat_apply_zones(struct gendisk *disk, const struct compat_queue_l
 		return;
 
 	disk_set_zoned(disk, BLK_ZONED_HM);
+	/* Newer kernels plug writes to a zone themselves; here an I/O scheduler has to. */
+	blk_queue_required_elevator_features(disk->queue, ELEVATOR_F_ZBD_SEQ_WRITE);
+	blk_queue_flag_set(QUEUE_FLAG_ZONE_RESETALL, disk->queue);
 	disk_set_max_open_zones(disk, limits->max_open_zones);
 	disk_set_max_active_zones(disk, limits->max_active_zones);
 	if (limits->max_hw_zone_append_sectors)
