@@ -42,7 +42,7 @@ public:
 
     Result<UniqueFd> open_char_device(int number) override {
         const std::string path = char_device_path(number);
-        UniqueFd device{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
+        UniqueFd device{TEMP_FAILURE_RETRY(::open(path.c_str(), O_RDWR | O_CLOEXEC))};
         if (!device)
             return Error{errno, "open " + path, errno == ENOENT ? "is /dev a devtmpfs?" : ""};
         return device;

@@ -20,6 +20,8 @@ namespace ublk {
 
 namespace {
 
+constexpr Milliseconds longest_farewell{2000};
+
 sigset_t stop_signals() {
     sigset_t signals;
     ::sigemptyset(&signals);
@@ -171,21 +173,19 @@ Result<void> Server::Running::remove() {
     return wait_until_gone();
 }
 
-// The kernel closes rings in the background, and each pins the device.
+// The kernel closes rings in the background, and each pins the number. So does whoever still has the
+// block device open, for as long as they like: nothing of ours, so not worth more than a moment.
 Result<void> Server::Running::wait_until_gone() {
-    const Deadline limit = deadline();
-    for (Milliseconds pause{1};; pause = std::min(2 * pause, Milliseconds{32})) {
+    const Deadline limit = std::chrono::steady_clock::now() + std::min(timeout_, longest_farewell);
+    for (Milliseconds pause{1}; std::chrono::steady_clock::now() < limit; pause *= 2) {
         const Result<DeviceInfo> found = control_.info(number());
-        if (!found && found.error().code == ENODEV)
-            return {};
         if (!found)
-            return found.error();
+            return found.error().code == ENODEV ? Result<void>{} : found.error();
         if (found->server > 0 && found->server != ::getpid())
             return {}; // the number is in use again
-        if (std::chrono::steady_clock::now() > limit)
-            return Error{ETIMEDOUT, "wait until device " + std::to_string(number()) + " is gone"};
         std::this_thread::sleep_for(pause);
     }
+    return {};
 }
 
 Statistics Server::Running::statistics() const {
