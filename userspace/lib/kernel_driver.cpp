@@ -42,7 +42,9 @@ public:
 
     Result<UniqueFd> open_char_device(int number) override {
         const std::string path = char_device_path(number);
-        UniqueFd device{TEMP_FAILURE_RETRY(::open(path.c_str(), O_RDWR | O_CLOEXEC))};
+        UniqueFd device{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
+        while (!device && errno == EINTR)
+            device = UniqueFd{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
         if (!device)
             return Error{errno, "open " + path, errno == ENOENT ? "is /dev a devtmpfs?" : ""};
         return device;

@@ -88,7 +88,7 @@ void Queue::enter(unsigned wait) {
 void Queue::handle(std::uint64_t user_data, int result) {
     if (user_data & command_mark)
         handle_command(static_cast<unsigned>(user_data & ~command_mark), result);
-    else
+    else // NOLINTNEXTLINE(performance-no-int-to-ptr): the ring carries integers only
         handle_operation(*reinterpret_cast<RingOperation*>(user_data), result);
 }
 

@@ -224,7 +224,7 @@ Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Ta
     if (!info)
         return info.error();
     std::shared_ptr<QueueThread::Device> device{new QueueThread::Device{
-        driver, std::move(target), std::move(checked), *info, std::move(ended)}};
+        driver, std::move(target), checked, *info, std::move(ended)}};
     auto running = std::make_unique<Server::Running>(std::move(driver), std::move(*control),
                                                      std::move(device), options.timeout);
     if (Result<void> up = running->bring_up(); !up)
