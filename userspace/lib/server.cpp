@@ -173,8 +173,9 @@ Result<void> Server::Running::remove() {
     return wait_until_gone();
 }
 
-// The kernel closes rings in the background, and each pins the number. So does whoever still has the
-// block device open, for as long as they like: nothing of ours, so not worth more than a moment.
+// The kernel closes rings in the background, and each pins the number. So does whoever still has
+// the block device open, for as long as they like: nothing of ours, so not worth more than a
+// moment.
 Result<void> Server::Running::wait_until_gone() {
     const Deadline limit = std::chrono::steady_clock::now() + std::min(timeout_, longest_farewell);
     for (Milliseconds pause{1}; std::chrono::steady_clock::now() < limit; pause *= 2) {
@@ -223,8 +224,8 @@ Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Ta
     Result<DeviceInfo> info = add_device(*control, checked.geometry(), options);
     if (!info)
         return info.error();
-    std::shared_ptr<QueueThread::Device> device{new QueueThread::Device{
-        driver, std::move(target), checked, *info, std::move(ended)}};
+    std::shared_ptr<QueueThread::Device> device{
+        new QueueThread::Device{driver, std::move(target), checked, *info, std::move(ended)}};
     auto running = std::make_unique<Server::Running>(std::move(driver), std::move(*control),
                                                      std::move(device), options.timeout);
     if (Result<void> up = running->bring_up(); !up)

@@ -51,9 +51,7 @@ TEST(Io, DroppedByTheCoroutineCompletesWithAnError) {
 
 TEST(Io, DroppedByATaskThatNobodyStartsCompletesWithAnError) {
     TestTarget target{[](Io io) -> Task {
-        {
-            const Task never_started = test::succeed(std::move(io));
-        }
+        { const Task never_started = test::succeed(std::move(io)); }
         co_return;
     }};
     TargetBench bench{target};
@@ -84,8 +82,8 @@ struct Recorder {
     std::optional<Seen>* seen;
     Task operator()(Io io) const { return record(seen, std::move(io)); }
     static Task record(std::optional<Seen>* seen, Io io) {
-        *seen = Seen{io.op(),  io.offset(), io.length(), io.buffer().size(),
-                     io.fua(), io.no_unmap()};
+        *seen =
+            Seen{io.op(), io.offset(), io.length(), io.buffer().size(), io.fua(), io.no_unmap()};
         io.succeed();
         co_return;
     }

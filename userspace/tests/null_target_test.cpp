@@ -8,7 +8,8 @@
 namespace ublk {
 namespace {
 
-std::unique_ptr<Target> create(std::vector<std::string> words, const GeometryRequest& request = {}) {
+std::unique_ptr<Target> create(std::vector<std::string> words,
+                               const GeometryRequest& request = {}) {
     Result<OptionValues> values = parse_options(targets::null_info.options, words);
     EXPECT_TRUE(values);
     Result<std::unique_ptr<Target>> target = targets::null_info.create(*values, request);

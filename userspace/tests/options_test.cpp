@@ -8,7 +8,11 @@ namespace ublk {
 namespace {
 
 constexpr OptionInfo known[] = {
-    {.name = "file", .type = OptionType::path, .default_value = "", .help = "image", .required = true},
+    {.name = "file",
+     .type = OptionType::path,
+     .default_value = "",
+     .help = "image",
+     .required = true},
     {.name = "size", .type = OptionType::size, .default_value = "1G", .help = "size"},
     {.name = "copies", .type = OptionType::number, .default_value = "", .help = "copies"},
     {.name = "direct", .type = OptionType::yes_no, .default_value = "yes", .help = "O_DIRECT"},
@@ -41,8 +45,12 @@ TEST(Options, UnknownKeyNamesTheKnownOnes) {
 }
 
 TEST(Options, MissingRequiredOption) { EXPECT_NE(failure({}).find("file"), std::string::npos); }
-TEST(Options, WordWithoutEquals) { EXPECT_NE(failure({"file"}).find("key=value"), std::string::npos); }
-TEST(Options, SameKeyTwice) { EXPECT_NE(failure({"file=/a", "file=/b"}).find("once"), std::string::npos); }
+TEST(Options, WordWithoutEquals) {
+    EXPECT_NE(failure({"file"}).find("key=value"), std::string::npos);
+}
+TEST(Options, SameKeyTwice) {
+    EXPECT_NE(failure({"file=/a", "file=/b"}).find("once"), std::string::npos);
+}
 TEST(Options, EmptyPath) { EXPECT_NE(failure({"file="}), "no failure"); }
 TEST(Options, BadSize) { EXPECT_NE(failure({"file=/a", "size=1Q"}), "no failure"); }
 TEST(Options, SuffixOnANumber) { EXPECT_NE(failure({"file=/a", "copies=1K"}), "no failure"); }

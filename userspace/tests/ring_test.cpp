@@ -3,11 +3,11 @@
 
 #include <cstdio>
 #include <gtest/gtest.h>
+#include <linux/falloc.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <linux/falloc.h>
 
 #include <ublk/unique_fd.h>
 
@@ -67,8 +67,8 @@ struct Write {
     int* result;
     Task operator()(Io io) const { return go(*this, std::move(io)); }
     static Task go(Write self, Io io) {
-        *self.result = co_await io.ring().write(self.file, self.buffer, self.offset,
-                                                Durability::stable);
+        *self.result =
+            co_await io.ring().write(self.file, self.buffer, self.offset, Durability::stable);
         io.succeed();
     }
 };
@@ -142,8 +142,7 @@ TEST(Ring, RegisteredFilesAreThoseOfTheTarget) {
             io.succeed();
         }
     };
-    RingUser user{ReadSecond{std::as_writable_bytes(std::span{text})},
-                  {first.get(), second.get()}};
+    RingUser user{ReadSecond{std::as_writable_bytes(std::span{text})}, {first.get(), second.get()}};
     user.run();
     EXPECT_EQ(text, "second");
 }

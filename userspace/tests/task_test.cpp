@@ -49,9 +49,7 @@ TEST(Task, RunsOnlyWhenStarted) {
 
 TEST(Task, DestroyedUnstartedDropsItsArguments) {
     Log log;
-    {
-        const Task task = note(&log, Traced{log});
-    }
+    { const Task task = note(&log, Traced{log}); }
     EXPECT_EQ(log, Log{"dropped"});
 }
 

@@ -46,8 +46,8 @@ public:
     Statistics statistics() const;
 
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and
-    // removes it. In-flight requests are finished first. The number becomes free at once, or when the
-    // last user of the block device closes it.
+    // removes it. In-flight requests are finished first. The number becomes free at once, or when
+    // the last user of the block device closes it.
     Result<void> run();
     Result<void> stop();
 

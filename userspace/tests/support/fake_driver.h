@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// A ublk driver, an io_uring and a block layer in the memory of a test: whatever the library asks of
-// the kernel is answered here, and the test plays the part of the disk's users.
+// A ublk driver, an io_uring and a block layer in the memory of a test: whatever the library asks
+// of the kernel is answered here, and the test plays the part of the disk's users.
 #ifndef UBLK_TESTS_FAKE_DRIVER_H
 #define UBLK_TESTS_FAKE_DRIVER_H
 

@@ -56,8 +56,7 @@ int TargetBench::read(std::uint64_t offset, std::span<std::byte> data) {
     return result;
 }
 
-int TargetBench::write(std::uint64_t offset, std::span<const std::byte> data,
-                       std::uint32_t flags) {
+int TargetBench::write(std::uint64_t offset, std::span<const std::byte> data, std::uint32_t flags) {
     std::copy(data.begin(), data.end(), driver_->buffer(0, 0));
     return request({.op = UBLK_IO_OP_WRITE,
                     .sector = offset / sector_size,

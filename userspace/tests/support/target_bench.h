@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// TargetBench serves a target through the real queue on the test's own thread, and is its disk's only
-// user. No driver and no io_uring are needed.
+// TargetBench serves a target through the real queue on the test's own thread, and is its disk's
+// only user. No driver and no io_uring are needed.
 #ifndef UBLK_TESTS_TARGET_BENCH_H
 #define UBLK_TESTS_TARGET_BENCH_H
 
@@ -21,8 +21,8 @@ public:
     // Checks that every request was answered.
     ~TargetBench();
 
-    // Each is one request, submitted and waited for: its result is what the target completed it with,
-    // after the library's checks.
+    // Each is one request, submitted and waited for: its result is what the target completed it
+    // with, after the library's checks.
     int read(std::uint64_t offset, std::span<std::byte> data);
     int write(std::uint64_t offset, std::span<const std::byte> data, std::uint32_t flags = 0);
     int flush();
