@@ -27,8 +27,8 @@ static inline void compat_blk_mq_unfreeze_queue(struct request_queue *q, unsigne
 #define BLK_MQ_F_SHOULD_MERGE	0
 #endif
 
-#if !COMPAT_HAVE_RQ_HAS_DATA		/* v6.18 */
-static inline bool blk_rq_has_data(struct request *rq)
+#if !COMPAT_HAVE_RQ_HAS_DATA		/* by v7.3 */
+static inline bool blk_rq_has_data(const struct request *rq)
 {
 	return bio_has_data(rq->bio);
 }
@@ -38,7 +38,7 @@ static inline bool blk_rq_has_data(struct request *rq)
  * UBLK_DEFINE_INIT_REQUEST(name, body): a callback for blk_mq_ops.init_request that calls
  * int body(struct blk_mq_tag_set *set, struct request *rq, unsigned int queue, int node).
  */
-#if COMPAT_HAVE_INIT_REQUEST_INT_NODE	/* v7.2 */
+#if COMPAT_HAVE_INIT_REQUEST_INT_NODE	/* by v7.3 */
 #define COMPAT_NODE_TYPE	int
 #else
 #define COMPAT_NODE_TYPE	unsigned int

@@ -30,7 +30,7 @@ static inline void compat_io_uring_cmd_done(struct io_uring_cmd *cmd, s32 result
  */
 static inline const void *compat_cmd_payload(const struct io_uring_cmd *cmd)
 {
-#if COMPAT_HAVE_CMD_SQE		/* v6.4 */
+#if COMPAT_HAVE_CMD_SQE		/* v6.5 */
 	return cmd->sqe->cmd;
 #else
 	return cmd->cmd;
@@ -52,7 +52,7 @@ static inline const void *compat_cmd_payload(const struct io_uring_cmd *cmd)
 /* sqe->addr of a command; only for callers that checked UBLK_CAN_READ_SQE. */
 static inline u64 ublk_cmd_sqe_addr(struct io_uring_cmd *cmd)
 {
-#if COMPAT_HAVE_CMD_SQE		/* v6.4 */
+#if COMPAT_HAVE_CMD_SQE		/* v6.5 */
 	return READ_ONCE(cmd->sqe->addr);
 #else
 	return 0;
@@ -66,7 +66,7 @@ static inline u64 ublk_cmd_sqe_addr(struct io_uring_cmd *cmd)
 })
 #endif
 
-#if !COMPAT_HAVE_CMD_GET_TASK	/* v6.8 */
+#if !COMPAT_HAVE_CMD_GET_TASK	/* v6.7 */
 static inline struct task_struct *io_uring_cmd_get_task(struct io_uring_cmd *cmd)
 {
 	return cmd_to_io_kiocb(cmd)->task;

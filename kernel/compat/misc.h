@@ -25,7 +25,7 @@
 #define timer_container_of(var, timer, member)	from_timer(var, timer, member)
 #endif
 
-#if !COMPAT_HAVE_GUARD_SPINLOCK_BH	/* v6.12 */
+#if !COMPAT_HAVE_GUARD_SPINLOCK_BH	/* v6.15 */
 DEFINE_LOCK_GUARD_1(spinlock_bh, spinlock_t, spin_lock_bh(_T->lock), spin_unlock_bh(_T->lock))
 #endif
 

@@ -9,6 +9,20 @@
 #include <linux/slab.h>
 
 #if !COMPAT_HAVE_KZALLOC_OBJ	/* v7.0 */
+/* Some kernels have only a part of the family, or one without default flags. */
+#undef kmalloc_obj
+#undef kmalloc_objs
+#undef kmalloc_flex
+#undef kzalloc_obj
+#undef kzalloc_objs
+#undef kzalloc_flex
+#undef kvmalloc_obj
+#undef kvmalloc_objs
+#undef kvmalloc_flex
+#undef kvzalloc_obj
+#undef kvzalloc_objs
+#undef kvzalloc_flex
+
 /* GFP_KERNEL unless the caller names other flags. */
 #define compat_gfp_2nd(none, gfp, ...)	gfp
 #define compat_gfp(...)			compat_gfp_2nd(, ##__VA_ARGS__, GFP_KERNEL)

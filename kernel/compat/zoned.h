@@ -40,7 +40,7 @@ static int name(struct gendisk *disk, sector_t sector, unsigned int nr_zones,	\
 }
 #endif
 
-#if !COMPAT_HAVE_REVALIDATE_ZONES_1_ARG	/* v6.11 */
+#if !COMPAT_HAVE_REVALIDATE_ZONES_1_ARG	/* v6.10 */
 static inline int compat_blk_revalidate_disk_zones(struct gendisk *disk)
 {
 	return blk_revalidate_disk_zones(disk, NULL);

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* v6.15: blk_mq_add_to_batch() takes "is_error", before that an error number */
+/* v6.15, back-ported to 6.12: blk_mq_add_to_batch() takes "is_error", not an error number */
 #include <linux/blk-mq.h>
 
 /* Both compile, so tell them apart by the type of the parameter. */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* v6.12: guard(spinlock_bh) */
+/* v6.15, back-ported to 6.12: guard(spinlock_bh) */
 #include <linux/spinlock.h>
 
 void probe(spinlock_t *lock)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* v7.2: the NUMA node of ->init_request() is an int */
+/* by v7.3: the NUMA node of ->init_request() is an int */
 #include <linux/blk-mq.h>
 
 static int init_request(struct blk_mq_tag_set *set, struct request *rq, unsigned int hctx, int node)

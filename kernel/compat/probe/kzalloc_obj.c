@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* v7.0: typed allocation, kzalloc_obj() and its relatives */
+/* v7.0, back-ported to 6.12: typed allocation, kzalloc_obj() and its relatives */
 #include <linux/slab.h>
 
 struct item {

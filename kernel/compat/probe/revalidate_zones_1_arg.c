@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* v6.11: blk_revalidate_disk_zones() lost its callback */
+/* v6.10: blk_revalidate_disk_zones() lost its callback */
 #include <linux/blkdev.h>
 
 int probe(struct gendisk *disk)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only
-/* v6.13: struct rq_list, first in first out */
+/* v6.13, back-ported to 6.12: struct rq_list, first in first out */
 #include <linux/blk-mq.h>
 
 static void queue_rqs(struct rq_list *list)
