@@ -98,10 +98,13 @@ static inline void io_uring_cmd_mark_cancelable(struct io_uring_cmd *cmd, unsign
  * that issued the command, or that task is exiting, or the ring is going away: the task's memory
  * must not be touched, and nobody will see the completion.
  *
- * 7.3 says "dead" in the token. 6.12 says the first two with IO_URING_F_TASK_DEAD, 6.1 says
- * nothing. Both run task work in one of two places: in the task itself, with PF_EXITING set if
- * do_exit() runs it, or after task_work_add() failed in a work item, thus in a PF_KTHREAD task
- * (which an SQPOLL thread is not). That is the test 7.3 makes to set the token, so it serves here.
+ * 7.3 says "dead" in the token, 6.12 with IO_URING_F_TASK_DEAD, 6.1 nowhere. All run task work in
+ * one of two places: in the task itself, with PF_EXITING set if do_exit() runs it, or after
+ * task_work_add() failed in a work item, thus in a PF_KTHREAD task (which an SQPOLL thread is
+ * not). That is the test 6.12 and 7.3 make themselves, so it serves where there is no token.
+ *
+ * A task that waits in exec, or an SQPOLL thread that was killed, still runs task work and is not
+ * dead by this test: its memory is there, but it will not commit what it gets.
  */
 #if COMPAT_HAVE_CMD_TW_TOKEN	/* v6.19 */
 #define UBLK_DEFINE_CMD_TASK_WORK(name, body)					\
