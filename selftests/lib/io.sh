@@ -115,7 +115,9 @@ now_ms() {
 # finishes_within SECONDS PID
 finishes_within() {
     wait_until "$1" process_is_gone "$2" || return 1
+    # shellcheck disable=SC2034 # the caller's
     STATUS=0
+    # shellcheck disable=SC2034
     wait "$2" || STATUS=$?
 }
 
