@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 200
+# timeout: 1800
 # A test that takes the kernel down fails, and so does every test that could not run after it.
 source "$(dirname "$0")/../fixture.sh"
 

@@ -1,5 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 1800
 # What a guest writes is forgotten, but for its results; a repository below /tmp is visible too.
 source "$(dirname "$0")/../fixture.sh"
 

@@ -1,6 +1,6 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# timeout: 300
+# timeout: 1800
 # scripts/vm tells a failed command from a panic, a timeout and a kernel bug in the log.
 source "$(dirname "$0")/../fixture.sh"
 
