@@ -24,21 +24,21 @@ is_fine api-conditionals kernel/compat/a.c
 printf 'int x = KERNEL''_VERSION(6, 1, 0);\n' >kernel/b.h
 offends api-conditionals kernel/b.h 1
 
-yes '' | head -n 801 >long.c
+seq 801 >long.c
 offends file-length long.c 801
 is_fine file-length kernel/a.c
 
 function_of() {
     printf '%s\n{\n' "$2"
-    yes $'\t/* } */ f("}");' | head -n "$1"
+    seq "$1" | sed 's|.*|\t/* } */ f("}");|'
     echo '}'
 }
 {
     echo 'namespace x {'
-    function_of 79 'int Class::name(int a)'
+    function_of 78 'int Class::name(int a)'
 } >function.cpp
 offends function-length function.cpp 2
-function_of 78 'int name(int a)' >function.c
+function_of 77 'int name(int a)' >function.c
 is_fine function-length function.c
 {
     echo '/* long function: a flat list */'
