@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The `loop` target: a file or block device, or a part of one, served through the queue's own ring.
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <bit>
+#include <cerrno>
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include <linux/falloc.h>
+#include <ublk/target.h>
+
+#include "backing.h"
+
+namespace ublk::targets {
+
+namespace {
+
+constexpr std::uint32_t longest_write_zeroes = 1U << 30;
+constexpr std::uint32_t largest_block = 4096;
+
+alignas(4096) constexpr std::array<std::byte, 65536> zeroes{};
+
+// The part of the backing that the device shows.
+struct Window {
+    std::uint64_t offset;
+    std::uint64_t length;
+};
+
+class Loop final : public Target {
+public:
+    Loop(Backing backing, const Window& window, const Geometry& geometry)
+        : backing_(std::move(backing)), window_(window), geometry_(geometry),
+          descriptor_(backing_.fd.get()) {}
+
+    Geometry geometry() const override { return geometry_; }
+    std::span<const int> files() const override { return {&descriptor_, 1}; }
+
+    Task serve(Io io) override {
+        const Ring ring = io.ring();
+        const File file = ring.file(0);
+        const std::uint64_t offset = window_.offset + io.offset();
+        const auto durability = io.fua() ? Durability::stable : Durability::cached;
+
+        switch (io.op()) {
+        case Op::read:
+            io.complete(co_await ring.read(file, io.buffer(), offset));
+            break;
+        case Op::write:
+            io.complete(co_await ring.write(file, io.buffer(), offset, durability));
+            break;
+        case Op::flush:
+            io.complete(co_await ring.sync(file, Sync::data));
+            break;
+        case Op::discard:
+            io.complete(co_await ring.allocate(file, backing_.discard_mode, offset, io.length()));
+            break;
+        case Op::write_zeroes:
+            io.complete(co_await zero(ring, {offset, io.length()}, io.no_unmap()));
+            break;
+        }
+    }
+
+private:
+    // The cheapest way that the backing has; which one that is shows at the first attempt.
+    Async<int> zero(Ring ring, Window range, bool keep_allocated) {
+        constexpr int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
+        constexpr int zero_range = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+        const File file = ring.file(0);
+
+        if (!keep_allocated && can_punch_.load(std::memory_order_relaxed)) {
+            int result = co_await ring.allocate(file, punch, range.offset, range.length);
+            if (result != -EOPNOTSUPP)
+                co_return result;
+            can_punch_.store(false, std::memory_order_relaxed);
+        }
+        if (can_zero_range_.load(std::memory_order_relaxed)) {
+            int result = co_await ring.allocate(file, zero_range, range.offset, range.length);
+            if (result != -EOPNOTSUPP)
+                co_return result;
+            can_zero_range_.store(false, std::memory_order_relaxed);
+        }
+        while (range.length > 0) {
+            const std::uint64_t length = std::min<std::uint64_t>(range.length, zeroes.size());
+            int result = co_await ring.write(file, std::span(zeroes).first(length), range.offset);
+            if (result != static_cast<int>(length))
+                co_return result < 0 ? result : -EIO;
+            range.offset += length;
+            range.length -= length;
+        }
+        co_return 0;
+    }
+
+    Backing backing_;
+    Window window_;
+    Geometry geometry_;
+    int descriptor_;
+    // Learned once and shared by the queues; a stale value costs one vain attempt.
+    std::atomic<bool> can_punch_{true};
+    std::atomic<bool> can_zero_range_{true};
+};
+
+Result<Window> choose_window(const OptionValues& values, const Backing& backing,
+                             std::uint32_t block) {
+    const std::string& path = values.text("file");
+    Window window{values.size("offset"), 0};
+    if (window.offset % block)
+        return Error{EINVAL, "offset=" + std::to_string(window.offset),
+                     "direct I/O on this backing needs a multiple of " + std::to_string(block) +
+                         "; or use direct=no",
+                     ErrorKind::usage};
+    if (window.offset >= backing.size)
+        return Error{EINVAL, "offset=" + std::to_string(window.offset),
+                     path + " has " + std::to_string(backing.size) + " bytes", ErrorKind::usage};
+    const std::uint64_t rest = backing.size - window.offset;
+    const std::uint64_t limit = values.size("sizelimit");
+    window.length = limit ? std::min(rest, limit) : rest;
+    return window;
+}
+
+Error not_whole_blocks(const std::string& path, std::uint64_t size, std::uint32_t block) {
+    const std::string down = std::to_string(size / block * block);
+    const std::string up = std::to_string((size / block + 1) * block);
+    std::string hint = "extend it: truncate -s " + up + " " + path;
+    if (size > block)
+        hint += "; or cut the rest off: sizelimit=" + down;
+    return Error{EINVAL,
+                 "file=" + path + ": " + std::to_string(size) +
+                     " bytes are not a multiple of the block size " + std::to_string(block),
+                 hint, ErrorKind::backend};
+}
+
+Result<Geometry> describe(const Backing& backing, const std::string& path, const Window& window,
+                          const GeometryRequest& request) {
+    const std::uint32_t least = backing.offset_alignment;
+    const std::uint32_t block = request.logical_block_size ? request.logical_block_size : least;
+    if (block < least)
+        return Error{EINVAL, "block size " + std::to_string(block),
+                     "direct I/O on " + path + " needs " + std::to_string(least) + "; use -b " +
+                         std::to_string(least) + " or direct=no",
+                     ErrorKind::usage};
+    if (std::has_single_bit(block) && block <= largest_block && window.length % block)
+        return not_whole_blocks(path, window.length, block);
+
+    Geometry geometry;
+    geometry.size_bytes = window.length;
+    geometry.logical_block_size = least;
+    geometry.physical_block_size = std::max(backing.physical_block_size, least);
+    geometry.io_min = backing.io_min > geometry.physical_block_size ? backing.io_min : 0;
+    geometry.io_opt = backing.io_opt;
+    geometry.dma_alignment = backing.memory_alignment;
+    geometry.read_only = request.read_only;
+    geometry.rotational = backing.rotational;
+    geometry.volatile_cache = !request.read_only;
+    geometry.fua = !request.read_only;
+    if (!request.read_only) {
+        geometry.discard.max_bytes = backing.max_discard_bytes;
+        geometry.discard.granularity = std::max(backing.discard_granularity, block);
+        geometry.max_write_zeroes_bytes = longest_write_zeroes;
+    }
+    return apply(request, geometry);
+}
+
+Result<std::unique_ptr<Target>> create_loop(const OptionValues& values,
+                                            const GeometryRequest& request) {
+    const std::string& path = values.text("file");
+    auto backing = open_backing({path, values.yes("direct"), request.read_only});
+    if (!backing)
+        return backing.error();
+    if (values.yes("direct") && !backing->direct)
+        std::fprintf(stderr, "loop: file=%s: no direct I/O here, using the page cache\n",
+                     path.c_str());
+    auto window = choose_window(values, *backing, backing->offset_alignment);
+    if (!window)
+        return window.error();
+    auto geometry = describe(*backing, path, *window, request);
+    if (!geometry)
+        return geometry.error();
+    return std::unique_ptr<Target>(std::make_unique<Loop>(*std::move(backing), *window, *geometry));
+}
+
+constexpr OptionInfo options[] = {
+    {"file", OptionType::path, "", "regular file or block device", true},
+    {"direct", OptionType::yes_no, "yes", "bypass the page cache (O_DIRECT)", false},
+    {"offset", OptionType::size, "", "where in the file the device starts", false},
+    {"sizelimit", OptionType::size, "", "largest size of the device", false},
+};
+
+} // namespace
+
+extern const TargetInfo loop_info;
+const TargetInfo loop_info{"loop", "a file or a block device", options, create_loop};
+
+} // namespace ublk::targets
