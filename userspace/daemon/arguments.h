@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// How a verb declares what may follow it on the command line, without the parser's large headers.
+#ifndef UBLKD_ARGUMENTS_H
+#define UBLKD_ARGUMENTS_H
+
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace CLI {
+class App;
+}
+
+namespace ublk::daemon {
+
+enum class Need { optional, required };
+
+// Where the values are put must outlive the parsing.
+class Arguments {
+public:
+    explicit Arguments(CLI::App& app) : app_(app) {}
+
+    void word(const char* name, std::string& value, const char* help, Need need);
+    void words(const char* name, std::vector<std::string>& values, const char* help);
+    // flags such as "-n,--number"; unit is what help shows in place of the value
+    void option(const char* flags, const char* unit, std::optional<std::string>& value,
+                const char* help);
+    void flag(const char* flags, bool& value, const char* help);
+
+private:
+    CLI::App& app_;
+};
+
+} // namespace ublk::daemon
+
+#endif

@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One existing device: what the driver says, and what our records add to it.
+#ifndef UBLKD_DEVICE_H
+#define UBLKD_DEVICE_H
+
+#include <optional>
+#include <string>
+
+#include <nlohmann/json_fwd.hpp>
+#include <ublk/control.h>
+
+#include "paths.h"
+#include "state.h"
+
+namespace ublk::daemon {
+
+struct Device {
+    DeviceInfo info{};
+    std::optional<Geometry> geometry{};   // none before its server has set it
+    std::optional<ServerRecord> record{}; // none for a device that another program serves
+    bool server_alive = false;
+};
+
+// The driver's answer, with a hint for a device that does not exist.
+Result<DeviceInfo> find_device(Control& control, int number);
+
+Device describe_device(const Paths& paths, Control& control, const DeviceInfo& info);
+
+// The driver's state, or "orphaned" for a device whose server has died.
+std::string device_state(const Device& device);
+
+nlohmann::ordered_json summary_json(const Device& device);
+
+} // namespace ublk::daemon
+
+#endif

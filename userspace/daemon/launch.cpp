@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Forks the server and speaks with it over a socket pair, one JSON document per packet.
+#include "launch.h"
+
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdlib>
+#include <optional>
+#include <string>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+namespace ublk::daemon {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::string_view acceptance = "accepted";
+
+std::string encode(const Error& error) {
+    json document{{"code", error.code},
+                  {"step", error.step},
+                  {"hint", error.hint},
+                  {"kind", static_cast<int>(error.kind)}};
+    return json{{"error", document}}.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+std::string encode(const Ready& ready) {
+    json document{{"number", ready.number}, {"size", ready.size_bytes}, {"server", ready.server}};
+    return json{{"ready", document}}.dump();
+}
+
+Result<Ready> decode(const std::string& text) {
+    try {
+        auto document = json::parse(text);
+        if (document.contains("ready")) {
+            const auto& ready = document["ready"];
+            return Ready{ready.at("number"), ready.at("size"), ready.at("server")};
+        }
+        const auto& error = document.at("error");
+        return Error{error.at("code"), error.at("step"), error.at("hint"),
+                     static_cast<ErrorKind>(error.at("kind").get<int>())};
+    } catch (const json::exception&) {
+        return Error{EBADMSG, "report of the server"};
+    }
+}
+
+bool send_packet(const UniqueFd& socket, std::string_view text) {
+    return ::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(text.size());
+}
+
+// Fails with ETIMEDOUT, or with EPIPE when the other side is gone.
+Result<std::string> receive_packet(const UniqueFd& socket, Deadline deadline) {
+    pollfd event{socket.get(), POLLIN, 0};
+    int ready = 0;
+    do {
+        ready = ::poll(&event, 1, poll_timeout(deadline));
+    } while (ready < 0 && errno == EINTR);
+    if (ready == 0)
+        return Error{ETIMEDOUT, "wait for the other process"};
+
+    std::array<char, 16384> packet{};
+    ssize_t got = ready < 0 ? -1 : ::recv(socket.get(), packet.data(), packet.size(), 0);
+    if (got <= 0)
+        return Error{got < 0 ? errno : EPIPE, "hear from the other process"};
+    return std::string(packet.data(), static_cast<std::size_t>(got));
+}
+
+// Its end within the deadline, or else by force.
+int reap(pid_t child, Deadline deadline) {
+    if (!ProcessHandle(child).wait_until_gone(deadline))
+        ::kill(child, SIGKILL);
+    int status = 0;
+    ::waitpid(child, &status, 0);
+    return status;
+}
+
+std::string describe_end(int status) {
+    if (WIFSIGNALED(status))
+        return fmt::format("it was killed by signal {}", WTERMSIG(status));
+    return fmt::format("it exited with code {}", WEXITSTATUS(status));
+}
+
+// Leaves the session and all descriptors of the caller: a pipe that the server kept open would make
+// its reader wait for ever. Standard error stays until the server has a log to write to.
+UniqueFd detach_from_caller(UniqueFd socket) {
+    ::setsid();
+    UniqueFd null{::open("/dev/null", O_RDWR | O_CLOEXEC)};
+    ::dup2(null.get(), STDIN_FILENO);
+    ::dup2(null.get(), STDOUT_FILENO);
+
+    constexpr int first_free = STDERR_FILENO + 1;
+    if (socket.get() != first_free) {
+        ::dup3(socket.get(), first_free, O_CLOEXEC);
+        // Closed below, with everything else.
+        static_cast<void>(socket.release());
+    }
+    static_cast<void>(null.release());
+    ::close_range(first_free + 1, ~0U, 0);
+    static_cast<void>(socket.release());
+    return UniqueFd{first_free};
+}
+
+} // namespace
+
+void Launcher::report_error(const Error& error) const { send_packet(socket_, encode(error)); }
+
+Result<void> Launcher::report_ready(const Ready& ready, Deadline deadline) const {
+    if (!send_packet(socket_, encode(ready)))
+        return Error{errno, "report to the parent process"};
+    auto answer = receive_packet(socket_, deadline);
+    if (!answer)
+        return answer.error();
+    return {};
+}
+
+Launched::~Launched() {
+    if (!socket_)
+        return;
+    socket_ = UniqueFd{}; // what the server waits for ends: it stops its device and exits
+    reap(child_, deadline_);
+}
+
+Result<void> Launched::accept() {
+    UniqueFd socket = std::move(socket_);
+    if (send_packet(socket, acceptance))
+        return {};
+    return Error{errno, fmt::format("server {} died", child_)};
+}
+
+Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadline deadline) {
+    std::array<int, 2> ends{};
+    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0)
+        return Error{errno, "socketpair"};
+    UniqueFd parent_end{ends[0]};
+    UniqueFd child_end{ends[1]};
+
+    const pid_t child = ::fork();
+    if (child < 0)
+        return Error{errno, "fork"};
+    if (child == 0) {
+        parent_end = UniqueFd{};
+        serve(Launcher{detach_from_caller(std::move(child_end))});
+        // The parent's buffers and exit handlers are not the child's to run.
+        ::_exit(0);
+    }
+    child_end = UniqueFd{};
+
+    auto packet = receive_packet(parent_end, deadline);
+    auto ready = packet ? decode(*packet) : Result<Ready>{packet.error()};
+    if (ready)
+        return Launched{std::move(parent_end), child, *ready, deadline};
+
+    parent_end = UniqueFd{};
+    if (!packet && packet.error().code == ETIMEDOUT)
+        ::kill(child, SIGTERM);
+    const int status = reap(child, Clock::now() + std::chrono::seconds(10));
+    if (packet)
+        return ready.error();
+    if (packet.error().code == ETIMEDOUT)
+        return Error{ETIMEDOUT, "the server did not get ready", "see the kernel log: dmesg"};
+    return Error{EPIPE, "the server died before its device was ready",
+                 describe_end(status) + "; see the kernel log: dmesg", ErrorKind::backend};
+}
+
+} // namespace ublk::daemon

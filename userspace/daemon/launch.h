@@ -1,0 +1,64 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Starting a server process in the background and learning whether it got ready. The parent stays
+// until it knows; the child goes away by itself if the parent does not want it after all.
+#ifndef UBLKD_LAUNCH_H
+#define UBLKD_LAUNCH_H
+
+#include <cstdint>
+#include <functional>
+
+#include <sys/types.h>
+#include <ublk/result.h>
+#include <ublk/unique_fd.h>
+
+#include "process.h"
+
+namespace ublk::daemon {
+
+// What a server says about itself when its device is live.
+struct Ready {
+    int number = -1; // N of /dev/ublkbN
+    std::uint64_t size_bytes = 0;
+    pid_t server = 0;
+
+    bool operator==(const Ready&) const = default;
+};
+
+// The child's end of the conversation.
+class Launcher {
+public:
+    explicit Launcher(UniqueFd socket) : socket_(std::move(socket)) {}
+
+    void report_error(const Error& error) const;
+    // Returns once the parent has accepted the device; fails if it does not, or has died.
+    Result<void> report_ready(const Ready& ready, Deadline deadline) const;
+
+private:
+    UniqueFd socket_;
+};
+
+// The parent's end; while it is not accepted, the server is taken down again on destruction.
+class Launched {
+public:
+    Launched(UniqueFd socket, pid_t child, const Ready& ready, Deadline deadline)
+        : socket_(std::move(socket)), child_(child), ready_(ready), deadline_(deadline) {}
+    Launched(Launched&&) noexcept = default;
+    Launched& operator=(Launched&&) = delete;
+    ~Launched();
+
+    const Ready& ready() const { return ready_; }
+    Result<void> accept();
+
+private:
+    UniqueFd socket_;
+    pid_t child_;
+    Ready ready_;
+    Deadline deadline_;
+};
+
+// Runs `serve` in a child with a session of its own and returns when that has reported.
+Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadline deadline);
+
+} // namespace ublk::daemon
+
+#endif

@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The device node of a device, which may appear later and vanish later than the device does.
+#ifndef UBLKD_NODE_H
+#define UBLKD_NODE_H
+
+#include <cstdint>
+
+#include <ublk/result.h>
+
+#include "paths.h"
+#include "process.h"
+
+namespace ublk::daemon {
+
+// Returns once /dev/ublkbN exists, can be opened and has this size.
+Result<void> wait_for_node(const Paths& paths, int number, std::uint64_t size, Deadline deadline);
+
+Result<void> wait_for_node_removal(const Paths& paths, int number, Deadline deadline);
+
+} // namespace ublk::daemon
+
+#endif

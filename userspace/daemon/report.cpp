@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Maps errors to exit codes and prints them.
+#include "report.h"
+
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+namespace ublk::daemon {
+
+std::string_view meaning(Exit exit) {
+    switch (exit) {
+    case Exit::ok:
+        return "success";
+    case Exit::usage:
+        return "wrong usage: unknown verb, option or key, or a bad value";
+    case Exit::missing:
+        return "no such device, target or file";
+    case Exit::permission:
+        return "no permission";
+    case Exit::busy:
+        return "busy, or the device number is in use";
+    case Exit::backend:
+        return "the backing cannot be used, or failed";
+    case Exit::driver:
+        return "the driver is missing or too old";
+    case Exit::timeout:
+        return "timed out";
+    case Exit::partial:
+        return "--all: some devices failed";
+    }
+    return "";
+}
+
+static Exit exit_for_errno(int error) {
+    switch (error) {
+    case ENOENT:
+    case ENOTDIR:
+    case ENODEV:
+    case ENXIO:
+        return Exit::missing;
+    case EACCES:
+    case EPERM:
+    case EROFS:
+        return Exit::permission;
+    case EBUSY:
+    case EEXIST:
+    case ETXTBSY:
+    case EAGAIN:
+        return Exit::busy;
+    case ETIMEDOUT:
+    case ETIME:
+        return Exit::timeout;
+    default:
+        return Exit::backend;
+    }
+}
+
+Exit exit_code(const Error& error) {
+    switch (error.kind) {
+    case ErrorKind::usage:
+        return Exit::usage;
+    case ErrorKind::backend:
+        return Exit::backend;
+    case ErrorKind::driver:
+        return Exit::driver;
+    case ErrorKind::system:
+        break;
+    }
+    return exit_for_errno(error.code);
+}
+
+Error in_context(std::string_view context, Error error) {
+    error.step = fmt::format("{}: {}", context, error.step);
+    return error;
+}
+
+static std::string on_one_line(std::string_view text) {
+    std::string line;
+    for (unsigned char c : text) {
+        if (c == '\n')
+            line += "\\n";
+        else if (c < 0x20 || c == 0x7f)
+            line += fmt::format("\\x{:02x}", c);
+        else
+            line += static_cast<char>(c);
+    }
+    return line;
+}
+
+std::string error_line(std::string_view verb, const Error& error) {
+    std::string_view separator = verb.empty() ? "" : ": ";
+    return on_one_line(fmt::format("ublkd: {}{}{}", verb, separator, error.message()));
+}
+
+nlohmann::ordered_json error_json(const Error& error) {
+    return {{"code", static_cast<int>(exit_code(error))},
+            {"errno", error.code},
+            {"message", error.step + ": " + ::strerrordesc_np(error.code)},
+            {"hint", error.hint}};
+}
+
+} // namespace ublk::daemon

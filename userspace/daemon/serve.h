@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The life of a server process: create the target, bring the device up, keep its record, serve.
+#ifndef UBLKD_SERVE_H
+#define UBLKD_SERVE_H
+
+#include <functional>
+#include <map>
+#include <string>
+#include <string_view>
+
+#include <ublk/server.h>
+#include <ublk/target.h>
+
+#include "launch.h"
+#include "paths.h"
+
+namespace ublk::daemon {
+
+struct ServeRequest {
+    const TargetInfo* target = nullptr;
+    OptionValues values{};
+    std::map<std::string, std::string> options{}; // as given, for the record
+    GeometryRequest geometry{};
+    ServerOptions server{};
+};
+
+// Tells about a live device; an error takes the device down again.
+using Announce = std::function<Result<void>(const Ready&)>;
+
+// Returns when the device has gone. All that can be checked without the driver is checked first,
+// and an error leaves no device and no record.
+Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce);
+
+// "process 71 (ublkd), target loop" for the server of a device, as far as known.
+std::string describe_server(const Paths& paths, const DeviceInfo& info);
+
+} // namespace ublk::daemon
+
+#endif

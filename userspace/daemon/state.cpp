@@ -1,0 +1,127 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Reads, writes and removes the per-device state files.
+#include "state.h"
+
+#include <cerrno>
+#include <cstdio>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <ublk/control.h>
+#include <ublk/unique_fd.h>
+#include <unistd.h>
+
+#include "file.h"
+
+namespace ublk::daemon {
+
+using nlohmann::ordered_json;
+
+static constexpr int state_schema = 1;
+
+static std::string encode(const ServerRecord& record) {
+    ordered_json json{{"schema", state_schema},   {"id", record.number},
+                      {"target", record.target},  {"options", record.options},
+                      {"pid", record.server.pid}, {"pid_start", record.server.start},
+                      {"started", record.started}};
+    return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+}
+
+// nlohmann reports type errors by exceptions; they end here.
+static std::optional<ServerRecord> decode(const std::string& text) {
+    try {
+        auto json = ordered_json::parse(text);
+        if (json.at("schema").get<int>() != state_schema)
+            return std::nullopt;
+        ServerRecord record;
+        record.number = json.at("id").get<int>();
+        record.target = json.at("target").get<std::string>();
+        record.options = json.at("options").get<std::map<std::string, std::string>>();
+        record.server.pid = json.at("pid").get<pid_t>();
+        record.server.start = json.at("pid_start").get<std::uint64_t>();
+        record.started = json.at("started").get<std::int64_t>();
+        return record;
+    } catch (const ordered_json::exception&) {
+        return std::nullopt;
+    }
+}
+
+// Held while a file's owner is checked and the file changed.
+static UniqueFd lock_directory(const std::string& path) {
+    UniqueFd directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (directory)
+        ::flock(directory.get(), LOCK_EX);
+    return directory;
+}
+
+std::string StateDirectory::file(int number) const {
+    return fmt::format("{}/{}.json", path_, number);
+}
+
+std::string StateDirectory::log(int number) const {
+    return fmt::format("{}/{}.log", path_, number);
+}
+
+Result<void> StateDirectory::create() const {
+    if (::mkdir(path_.c_str(), 0755) < 0 && errno != EEXIST)
+        return Error{errno, fmt::format("create {}", path_),
+                     "run as root, or set UBLKD_STATE_DIR to a directory you may write"};
+    if (::access(path_.c_str(), W_OK | X_OK) < 0)
+        return Error{errno, fmt::format("write in {}", path_),
+                     "run as root, or set UBLKD_STATE_DIR to a directory you may write"};
+    return {};
+}
+
+Result<void> StateDirectory::write(const ServerRecord& record) const {
+    const std::string path = file(record.number);
+    const std::string fresh = fmt::format("{}/.{}.json.new", path_, record.number);
+    UniqueFd lock = lock_directory(path_);
+
+    auto written = write_file(fresh, encode(record));
+    if (written && ::rename(fresh.c_str(), path.c_str()) < 0)
+        written = Error{errno, "rename to " + path};
+    if (!written)
+        ::unlink(fresh.c_str());
+    return written;
+}
+
+Result<std::optional<ServerRecord>> StateDirectory::read(int number) const {
+    auto text = read_file(file(number));
+    if (!text) {
+        if (text.error().code == ENOENT || text.error().code == ENOTDIR)
+            return std::optional<ServerRecord>{};
+        return text.error();
+    }
+    auto record = decode(*text);
+    if (!record || record->number != number)
+        return Error{EBADMSG, "read " + file(number),
+                     "the file is damaged; delete it, the device itself is not affected"};
+    return record;
+}
+
+void StateDirectory::remove(int number, const ProcessIdentity& server) const {
+    UniqueFd lock = lock_directory(path_);
+    auto record = read(number);
+    if (record && *record && (*record)->server != server)
+        return;
+    ::unlink(file(number).c_str());
+    ::unlink(log(number).c_str());
+}
+
+std::vector<int> StateDirectory::numbers() const {
+    std::vector<int> numbers;
+    for (const std::string& name : list_directory(path_)) {
+        std::string_view stem = name;
+        if (!stem.ends_with(".json") || stem.starts_with("."))
+            continue;
+        stem.remove_suffix(5);
+        if (auto number = parse_device(stem))
+            numbers.push_back(*number);
+    }
+    return numbers;
+}
+
+} // namespace ublk::daemon

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What the driver cannot tell about a device: which target serves it, with which options. One JSON
+// file per device, replaced atomically, so that a reader never sees half of one.
+#ifndef UBLKD_STATE_H
+#define UBLKD_STATE_H
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ublk/result.h>
+
+#include "paths.h"
+#include "process.h"
+
+namespace ublk::daemon {
+
+struct ServerRecord {
+    int number = 0; // N of /dev/ublkbN
+    std::string target;
+    std::map<std::string, std::string> options;
+    ProcessIdentity server;
+    std::int64_t started = 0; // seconds since the epoch
+};
+
+class StateDirectory {
+public:
+    explicit StateDirectory(const Paths& paths) : path_(paths.state) {}
+
+    std::string file(int number) const;
+    std::string log(int number) const;
+
+    Result<void> create() const;
+    Result<void> write(const ServerRecord& record) const;
+
+    // Nothing when there is no file; an error when it is not one of ours.
+    Result<std::optional<ServerRecord>> read(int number) const;
+
+    // Removes record and log unless they belong to another server by now: a device number can be in
+    // use again the moment it is free.
+    void remove(int number, const ProcessIdentity& server) const;
+
+    std::vector<int> numbers() const;
+
+private:
+    std::string path_;
+};
+
+} // namespace ublk::daemon
+
+#endif

@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Finds the verb, parses its arguments and reports its errors.
+#include "verb.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include "output.h"
+#include <CLI/CLI.hpp>
+
+namespace ublk::daemon {
+
+void Arguments::word(const char* name, std::string& value, const char* help, Need need) {
+    app_.add_option(name, value, help)->required(need == Need::required);
+}
+
+void Arguments::words(const char* name, std::vector<std::string>& values, const char* help) {
+    app_.add_option(name, values, help);
+}
+
+void Arguments::option(const char* flags, const char* unit, std::optional<std::string>& value,
+                       const char* help) {
+    app_.add_option(flags, value, help)->type_name(unit);
+}
+
+void Arguments::flag(const char* flags, bool& value, const char* help) {
+    app_.add_flag(flags, value, help);
+}
+
+Verbs make_verbs() {
+    Verbs verbs;
+    for (auto make : {make_add, make_del, make_list, make_show, make_features, make_targets,
+                      make_help, make_version})
+        verbs.push_back(make());
+    return verbs;
+}
+
+Result<Verb*> find_verb(const Verbs& verbs, std::string_view name) {
+    std::string names;
+    for (const auto& verb : verbs) {
+        if (verb->name() == name)
+            return verb.get();
+        names += fmt::format("{}{}", names.empty() ? "" : ", ", verb->name());
+    }
+    return Error{EINVAL, fmt::format("unknown verb '{}'", name), "verbs: " + names,
+                 ErrorKind::usage};
+}
+
+static void prepare(CLI::App& app, Verb& verb, bool& json) {
+    app.name("ublkd " + std::string(verb.name()));
+    app.add_flag("--json", json, "print JSON, errors too");
+    Arguments arguments(app);
+    verb.declare(arguments);
+}
+
+std::string help_text(Verb& verb) {
+    bool json = false;
+    CLI::App app{std::string(verb.summary())};
+    prepare(app, verb, json);
+    std::string text = app.help() + verb.notes() + "\nExit codes:\n";
+    for (int code = 0; code <= static_cast<int>(Exit::partial); ++code)
+        text += fmt::format("  {}  {}\n", code, meaning(static_cast<Exit>(code)));
+    return text;
+}
+
+static Exit report(std::string_view verb, const Error& error, bool json) {
+    if (json)
+        print_json({{"error", error_json(error)}});
+    else
+        print_error_line(error_line(verb, error));
+    return exit_code(error);
+}
+
+// CLI11 throws on wrong usage and to ask for help.
+static Result<Exit> parse_and_run(Verb& verb, const std::vector<std::string>& words,
+                                  const Paths& paths) {
+    Context context{paths, false};
+    CLI::App app{std::string(verb.summary())};
+    prepare(app, verb, context.json);
+    try {
+        app.parse(std::vector<std::string>(words.rbegin(), words.rend()));
+    } catch (const CLI::CallForHelp&) {
+        print(help_text(verb));
+        return Exit::ok;
+    } catch (const CLI::ParseError& error) {
+        return Error{EINVAL, error.what(), fmt::format("see ublkd help {}", verb.name()),
+                     ErrorKind::usage};
+    }
+    return verb.run(context);
+}
+
+Exit run_command(const std::vector<std::string>& words, const Paths& paths) {
+    const bool json = std::find(words.begin(), words.end(), "--json") != words.end();
+    if (words.empty())
+        return report("", Error{EINVAL, "no verb", "see ublkd help", ErrorKind::usage}, json);
+
+    std::string name = words.front();
+    if (name == "-h" || name == "--help")
+        name = "help";
+    if (name == "--version")
+        name = "version";
+    const Verbs verbs = make_verbs();
+    auto verb = find_verb(verbs, name);
+    if (!verb)
+        return report("", verb.error(), json);
+
+    auto outcome = parse_and_run(**verb, {words.begin() + 1, words.end()}, paths);
+    if (!outcome)
+        return report(name, outcome.error(), json);
+    // What was printed may still be lost, when the disk is full or the reader has gone.
+    if (auto flushed = flush_output(); !flushed)
+        return report(name, flushed.error(), false);
+    return *outcome;
+}
+
+} // namespace ublk::daemon

@@ -1,0 +1,269 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `ublkd add`: makes a device from a target and leaves a server behind.
+#include <cerrno>
+#include <chrono>
+#include <filesystem>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <ublk/control.h>
+#include <ublk/options.h>
+#include <ublk/unique_fd.h>
+#include <unistd.h>
+
+#include "../targets/registry.h"
+#include "launch.h"
+#include "node.h"
+#include "number.h"
+#include "output.h"
+#include "process.h"
+#include "serve.h"
+#include "state.h"
+#include "table.h"
+#include "verb.h"
+
+namespace ublk::daemon {
+
+namespace {
+
+// All of it together; each step of the library has a shorter limit of its own.
+constexpr std::chrono::seconds start_limit{45};
+constexpr std::chrono::seconds node_limit{10};
+
+constexpr std::uint64_t most_queues = 4096;
+constexpr std::uint64_t most_requests = 4096;
+constexpr std::uint64_t highest_number = (1U << 20) - 1;
+constexpr std::uint64_t largest_geometry_size = 256U << 20;
+
+const OptionInfo* find_option(const TargetInfo& target, std::string_view name) {
+    for (const OptionInfo& option : target.options)
+        if (option.name == name)
+            return &option;
+    return nullptr;
+}
+
+// The server's working directory is another one.
+std::vector<std::string> with_absolute_paths(const TargetInfo& target,
+                                             std::vector<std::string> words) {
+    for (std::string& word : words) {
+        const auto equals = word.find('=');
+        if (equals == std::string::npos || equals + 1 == word.size())
+            continue;
+        const OptionInfo* option = find_option(target, word.substr(0, equals));
+        std::error_code error;
+        if (option && option->type == OptionType::path)
+            word = word.substr(0, equals + 1) +
+                   std::filesystem::absolute(word.substr(equals + 1), error).string();
+    }
+    return words;
+}
+
+std::map<std::string, std::string> split(const std::vector<std::string>& words) {
+    std::map<std::string, std::string> options;
+    for (const std::string& word : words) {
+        const auto equals = word.find('=');
+        options[word.substr(0, equals)] = word.substr(equals + 1);
+    }
+    return options;
+}
+
+// The server's messages go to a file beside its record once it has no terminal any more.
+Result<void> redirect_log(const Paths& paths, int number) {
+    const std::string path = StateDirectory(paths).log(number);
+    UniqueFd log{::open(path.c_str(),
+                        O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644)};
+    if (!log || ::dup2(log.get(), STDERR_FILENO) < 0)
+        return Error{errno, "log to " + path};
+    return {};
+}
+
+// A number given on the command line, or what holds without it.
+Result<std::uint64_t> given_or(std::uint64_t otherwise, std::string_view option,
+                               const std::optional<std::string>& text, Range range) {
+    if (!text)
+        return otherwise;
+    return parse_number_in(option, *text, range);
+}
+
+Result<std::uint32_t> size_or_zero(std::string_view option,
+                                   const std::optional<std::string>& text) {
+    if (!text)
+        return 0U;
+    auto size = parse_size(*text);
+    if (!size || *size == 0 || *size > largest_geometry_size)
+        return Error{EINVAL, fmt::format("{}={}", option, *text),
+                     fmt::format("use a size up to {}", format_size(largest_geometry_size)),
+                     ErrorKind::usage};
+    return static_cast<std::uint32_t>(*size);
+}
+
+// Fails when the reader has gone or the disk is full: a device that nobody hears of must not stay.
+Result<void> print_ready(const Ready& ready, std::string_view target, const Context& context) {
+    const std::string path = context.paths.block_node(ready.number);
+    if (context.json)
+        print_json({{"device", path},
+                    {"id", ready.number},
+                    {"target", target},
+                    {"size", ready.size_bytes},
+                    {"pid", ready.server}});
+    else
+        print(path + "\n");
+    return flush_output();
+}
+
+class Add final : public Verb {
+public:
+    std::string_view name() const override { return "add"; }
+    std::string_view summary() const override { return "make a block device and print its path"; }
+
+    void declare(Arguments& arguments) override {
+        arguments.word("TARGET", target_, "what the device is made of; see ublkd targets",
+                       Need::required);
+        arguments.words("KEY=VALUE", words_, "options of the target");
+        arguments.option("-n,--number", "N", number_,
+                         "make /dev/ublkbN (default: the first free one)");
+        arguments.option("-q,--queues", "N", queues_,
+                         "hardware queues, each with a thread (default 1)");
+        arguments.option("-d,--depth", "N", depth_, "requests in flight per queue (default 128)");
+        arguments.option("-b,--block-size", "BYTES", block_size_, "logical block size");
+        arguments.option("--physical-block-size", "BYTES", physical_block_size_,
+                         "physical block size");
+        arguments.option("--max-io", "BYTES", max_io_, "longest read or write");
+        arguments.flag("-r,--read-only", read_only_, "refuse to write");
+        arguments.flag("--foreground", foreground_, "serve in this process, until Ctrl-C");
+    }
+
+    std::string notes() const override {
+        std::string text = "\nSizes take a suffix K, M, G or T.\n";
+        for (const TargetInfo* target : targets::all()) {
+            text += fmt::format("\nKeys of {} ({}):\n", target->name, target->summary);
+            std::vector<Row> rows;
+            for (const OptionInfo& option : target->options)
+                rows.push_back({fmt::format("  {}=", option.name),
+                                std::string(name_of(option.type)),
+                                option.required ? "required" : std::string(option.default_value),
+                                std::string(option.help)});
+            text += format_table(rows);
+        }
+        return text;
+    }
+
+    Result<Exit> run(const Context& context) override {
+        auto request = make_request();
+        if (!request)
+            return request.error();
+        auto done = foreground_ ? run_here(*request, context) : run_behind(*request, context);
+        if (!done)
+            return in_context(target_, done.error());
+        return Exit::ok;
+    }
+
+private:
+    Result<ServeRequest> make_request() const {
+        auto target = targets::find(target_);
+        if (!target)
+            return target.error();
+        const auto words = with_absolute_paths(**target, words_);
+        auto values = parse_options((*target)->options, words);
+        if (!values)
+            return in_context(target_, values.error());
+
+        auto geometry = geometry_request();
+        if (!geometry)
+            return geometry.error();
+        auto server = server_options();
+        if (!server)
+            return server.error();
+        return ServeRequest{*target, *values, split(words), *geometry, *server};
+    }
+
+    Result<GeometryRequest> geometry_request() const {
+        auto logical = size_or_zero("--block-size", block_size_);
+        if (!logical)
+            return logical.error();
+        auto physical = size_or_zero("--physical-block-size", physical_block_size_);
+        if (!physical)
+            return physical.error();
+        auto max_io = size_or_zero("--max-io", max_io_);
+        if (!max_io)
+            return max_io.error();
+        return GeometryRequest{*logical, *physical, *max_io, read_only_};
+    }
+
+    Result<ServerOptions> server_options() const {
+        ServerOptions options;
+        auto queues = given_or(options.queues, "--queues", queues_, {1, most_queues});
+        if (!queues)
+            return queues.error();
+        auto depth = given_or(options.depth, "--depth", depth_, {1, most_requests});
+        if (!depth)
+            return depth.error();
+        options.queues = static_cast<unsigned>(*queues);
+        options.depth = static_cast<unsigned>(*depth);
+        if (number_) {
+            auto number = parse_number_in("--number", *number_, {0, highest_number});
+            if (!number)
+                return number.error();
+            options.number = static_cast<int>(*number);
+        }
+        return options;
+    }
+
+    static Result<void> run_here(const ServeRequest& request, const Context& context) {
+        return serve(request, context.paths, [&](const Ready& ready) -> Result<void> {
+            auto usable = wait_for_node(context.paths, ready.number, ready.size_bytes,
+                                        Clock::now() + node_limit);
+            return usable ? print_ready(ready, request.target->name, context) : usable;
+        });
+    }
+
+    static Result<void> run_behind(const ServeRequest& request, const Context& context) {
+        const Deadline deadline = Clock::now() + start_limit;
+        const auto serve_in_child = [&](const Launcher& launcher) {
+            bool has_log = false;
+            const auto announce = [&](const Ready& ready) -> Result<void> {
+                auto redirected = redirect_log(context.paths, ready.number);
+                has_log = redirected.ok();
+                return redirected ? launcher.report_ready(ready, deadline) : redirected;
+            };
+            auto served = serve(request, context.paths, announce);
+            if (!served && has_log)
+                print_error_line(served.error().message());
+            else if (!served)
+                launcher.report_error(served.error());
+        };
+
+        auto server = launch(serve_in_child, deadline);
+        if (!server)
+            return server.error();
+        auto usable = wait_for_node(context.paths, server->ready().number,
+                                    server->ready().size_bytes, Clock::now() + node_limit);
+        if (!usable)
+            return usable;
+        if (auto printed = print_ready(server->ready(), request.target->name, context); !printed)
+            return printed;
+        return server->accept();
+    }
+
+    std::string target_;
+    std::vector<std::string> words_;
+    std::optional<std::string> number_;
+    std::optional<std::string> queues_;
+    std::optional<std::string> depth_;
+    std::optional<std::string> block_size_;
+    std::optional<std::string> physical_block_size_;
+    std::optional<std::string> max_io_;
+    bool read_only_ = false;
+    bool foreground_ = false;
+};
+
+} // namespace
+
+std::unique_ptr<Verb> make_add() { return std::make_unique<Add>(); }
+
+} // namespace ublk::daemon

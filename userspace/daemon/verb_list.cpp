@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `ublkd list`: every ublk device that the driver knows, whoever serves it.
+#include <string>
+#include <vector>
+
+#include <nlohmann/json.hpp>
+#include <ublk/control.h>
+
+#include "device.h"
+#include "number.h"
+#include "output.h"
+#include "table.h"
+#include "verb.h"
+
+namespace ublk::daemon {
+
+using nlohmann::ordered_json;
+
+namespace {
+
+class List final : public Verb {
+public:
+    std::string_view name() const override { return "list"; }
+    std::string_view summary() const override { return "list all ublk devices"; }
+    void declare(Arguments&) override {}
+
+    Result<Exit> run(const Context& context) override {
+        auto control = Control::open();
+        if (!control)
+            return control.error();
+        auto infos = control->list();
+        if (!infos)
+            return infos.error();
+
+        std::vector<Device> devices;
+        for (const DeviceInfo& info : *infos)
+            devices.push_back(describe_device(context.paths, *control, info));
+        if (context.json)
+            print_json({{"devices", as_json(devices)}});
+        else
+            print(as_table(devices));
+        return Exit::ok;
+    }
+
+private:
+    static ordered_json as_json(const std::vector<Device>& devices) {
+        ordered_json list = ordered_json::array();
+        for (const Device& device : devices)
+            list.push_back(summary_json(device));
+        return list;
+    }
+
+    static std::string as_table(const std::vector<Device>& devices) {
+        std::vector<Row> rows{{"DEVICE", "TARGET", "SIZE", "STATE", "PID"}};
+        for (const Device& device : devices)
+            rows.push_back({block_device_path(device.info.number),
+                            device.record ? device.record->target : "-",
+                            device.geometry ? format_size(device.geometry->size_bytes) : "-",
+                            device_state(device),
+                            device.info.server > 0 ? std::to_string(device.info.server) : "-"});
+        return format_table(rows);
+    }
+};
+
+} // namespace
+
+std::unique_ptr<Verb> make_list() { return std::make_unique<List>(); }
+
+} // namespace ublk::daemon

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// `ublkd show`: all about one device.
+#include <string>
+#include <vector>
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <nlohmann/json.hpp>
+#include <ublk/control.h>
+
+#include "device.h"
+#include "features.h"
+#include "holders.h"
+#include "output.h"
+#include "process.h"
+#include "table.h"
+#include "verb.h"
+
+namespace ublk::daemon {
+
+using nlohmann::ordered_json;
+
+namespace {
+
+using QueueCpus = std::vector<std::vector<unsigned>>;
+
+QueueCpus queue_cpus(Control& control, const DeviceInfo& info) {
+    QueueCpus all;
+    for (unsigned queue = 0; queue < info.queues; ++queue) {
+        auto cpus = control.queue_cpus(info.number, queue);
+        all.push_back(cpus ? *cpus : std::vector<unsigned>{});
+    }
+    return all;
+}
+
+ordered_json geometry_json(const Geometry& geometry) {
+    return {{"logical_block_size", geometry.logical_block_size},
+            {"physical_block_size", geometry.physical_block_size},
+            {"io_min", geometry.io_min},
+            {"io_opt", geometry.io_opt},
+            {"max_io", geometry.max_io_bytes},
+            {"chunk", geometry.chunk_bytes},
+            {"dma_alignment", geometry.dma_alignment},
+            {"virtual_boundary_mask", geometry.virtual_boundary_mask},
+            {"read_only", geometry.read_only},
+            {"rotational", geometry.rotational},
+            {"volatile_cache", geometry.volatile_cache},
+            {"fua", geometry.fua},
+            {"max_discard", geometry.discard.max_bytes},
+            {"discard_granularity", geometry.discard.granularity},
+            {"discard_alignment", geometry.discard.alignment},
+            {"max_write_zeroes", geometry.max_write_zeroes_bytes}};
+}
+
+ordered_json server_json(const Paths& paths, const Device& device) {
+    ordered_json json{{"pid", nullptr}, {"alive", device.server_alive}, {"name", nullptr}};
+    if (device.info.server > 0)
+        json["pid"] = device.info.server;
+    if (device.server_alive)
+        json["name"] = process_name(paths, device.info.server);
+    if (device.record)
+        json["started"] = device.record->started;
+    return json;
+}
+
+ordered_json details(const Context& context, Control& control, const DeviceInfo& info) {
+    const Device device = describe_device(context.paths, control, info);
+    ordered_json json = summary_json(device);
+    json.erase("pid");
+    json["server"] = server_json(context.paths, device);
+    json["options"] = device.record ? ordered_json(device.record->options) : ordered_json{};
+    json["queues"] = info.queues;
+    json["depth"] = info.depth;
+    json["max_io_buffer"] = info.max_io_bytes;
+    json["queue_cpus"] = queue_cpus(control, info);
+    json["features"] = names_of_features(info.features);
+    json["owner"] = {{"user", info.owner_user}, {"group", info.owner_group}};
+    json["geometry"] = device.geometry ? geometry_json(*device.geometry) : ordered_json{};
+    json["users"] = find_holders(context.paths, info.number);
+    return json;
+}
+
+std::string plain(const ordered_json& value) {
+    if (value.is_null())
+        return "-";
+    if (value.is_boolean())
+        return value.get<bool>() ? "yes" : "no";
+    if (value.is_string())
+        return value.get<std::string>();
+    if (!value.is_array())
+        return value.dump();
+    std::vector<std::string> words;
+    for (const auto& element : value)
+        words.push_back(plain(element));
+    return words.empty() ? "-" : fmt::format("{}", fmt::join(words, " "));
+}
+
+// One row for each leaf, "geometry.fua  yes"; the same names as in JSON.
+void add_rows(const std::string& prefix, const ordered_json& object, std::vector<Row>& rows) {
+    for (const auto& [key, value] : object.items()) {
+        if (value.is_object())
+            add_rows(prefix + key + ".", value, rows);
+        else
+            rows.push_back({prefix + key, plain(value)});
+    }
+}
+
+class Show final : public Verb {
+public:
+    std::string_view name() const override { return "show"; }
+    std::string_view summary() const override { return "tell all about a device"; }
+
+    void declare(Arguments& arguments) override {
+        arguments.word("DEV", device_, "/dev/ublkbN, ublkbN or N", Need::required);
+    }
+
+    Result<Exit> run(const Context& context) override {
+        auto number = parse_device(device_);
+        if (!number)
+            return number.error();
+        auto control = Control::open();
+        if (!control)
+            return control.error();
+        auto info = find_device(*control, *number);
+        if (!info)
+            return info.error();
+
+        ordered_json json = details(context, *control, *info);
+        if (context.json) {
+            print_json(json);
+            return Exit::ok;
+        }
+        std::vector<Row> rows;
+        add_rows("", json, rows);
+        print(format_table(rows));
+        return Exit::ok;
+    }
+
+private:
+    std::string device_;
+};
+
+} // namespace
+
+std::unique_ptr<Verb> make_show() { return std::make_unique<Show>(); }
+
+} // namespace ublk::daemon
