@@ -205,9 +205,9 @@ static void deliver(struct raw_server *server, unsigned int queue, unsigned int 
 	memcpy(&request.descriptor, &server->descriptors[queue][tag], sizeof(request.descriptor));
 	if (!for_test(server, &request.descriptor)) {
 		memset(raw_buffer(server, queue, tag), 0, server->buffer_size);
+		/* The buffer that the test chose for the tag's next request stays. */
 		raw_io_queue(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, queue, tag,
-			     raw_request_bytes(&request),
-			     (unsigned long)raw_buffer(server, queue, tag));
+			     raw_request_bytes(&request), request.descriptor.addr);
 		return;
 	}
 	slot = (server->caught_first + server->caught_count++) % (server->queues * server->depth);
@@ -264,7 +264,8 @@ int raw_io_command(struct raw_server *server, unsigned int op, unsigned int queu
 			break;
 		raw_pump(server, left);
 	}
-	if (!server->probe)
+	/* The kernel may have had a request for the tag at once. */
+	if (!server->probe && server->probe_result != UBLK_IO_RES_OK)
 		return server->probe_result;
 	server->probe = 0;
 	return RAW_PARKED;
