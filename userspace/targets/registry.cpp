@@ -9,19 +9,19 @@
 namespace ublk::targets {
 
 #define UBLK_TARGET(name) extern const TargetInfo name##_info;
-#include "targets.inc"
+#include <targets.inc>
 #undef UBLK_TARGET
 
 static const std::array built{
 #define UBLK_TARGET(name) &name##_info,
-#include "targets.inc"
+#include <targets.inc>
 #undef UBLK_TARGET
 };
 
 // Ends with an entry of its own, as a list of none would have no type.
 static constexpr std::array left_out{
 #define UBLK_MISSING_TARGET(name, reason) MissingTarget{name, reason},
-#include "missing_targets.inc"
+#include <missing_targets.inc>
 #undef UBLK_MISSING_TARGET
     MissingTarget{"", ""},
 };
