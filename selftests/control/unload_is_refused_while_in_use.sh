@@ -13,7 +13,7 @@ kill_server "$dev"
 exec {open}<&-
 del_dev "$dev"
 unload_module
-[ -z "$(what_is_there)" ] || fail "left behind: $(what_is_there)"
+expect_nothing_left
 [ ! -e /dev/ublk-control ] || fail "/dev/ublk-control outlives the module"
 load_module
 wait_until 10 test -c /dev/ublk-control || fail "no /dev/ublk-control"

@@ -9,7 +9,7 @@ for _ in 1 2; do
     kill_server "$dev"
 done
 unload_module
-[ -z "$(ls -A /dev/ublk[bc]* 2>/dev/null)" ] || fail "left: $(ls /dev/ublk*)"
+[ -z "$(find /dev -name "ublk[bc]*")" ] || fail "left: $(find /dev -name "ublk[bc]*")"
 load_module
 # What the dead servers left in the state directory must not confuse anybody.
 [ "$(ublkd list --json | jq '.devices | length')" -eq 0 ] || fail "devices: $(ublkd list)"

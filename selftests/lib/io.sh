@@ -199,12 +199,16 @@ what_is_there() {
     done
 }
 
-nothing_is_there() {
-    [ -z "$(what_is_there)" ]
+# The remains of an earlier test are not this one's fault.
+THERE_AT_START=$(what_is_there)
+
+nothing_is_left() {
+    [ "$(what_is_there)" = "$THERE_AT_START" ]
 }
 
 expect_nothing_left() {
-    wait_until 10 nothing_is_there || fail "left behind: $(what_is_there | tr '\n' ' ')"
+    wait_until 10 nothing_is_left ||
+        fail "left behind: $(diff <(echo "$THERE_AT_START") <(what_is_there) | grep '^[<>]')"
 }
 
 # A trace filter for events whose call_site lies in the driver's code.

@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # A device that a program has open when its server dies gives errors at once, is shown without a
-# server, can be deleted by force, and goes when the program closes it.
+# server, is not deleted under it without --force, and can be once it is closed.
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 
@@ -14,6 +14,7 @@ has_no_server() {
 }
 wait_until 5 has_no_server || fail "show believes in a server: $(ublkd show "$dev")"
 run_expect 4 ublkd del "$dev"
+[[ $ERR == *"process $$ "* ]] || fail "it does not say who has it open: $ERR"
 # Its number is taken as long as it is there.
 run_expect 4 ublkd add ram size=16M --number 6
 exec {open}<&-

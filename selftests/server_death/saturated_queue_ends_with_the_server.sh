@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # Every tag is with a server that has stopped answering, more requests wait for tags, and then it is
 # killed: all of them end in errors within 5 s, on one queue and on two.
+# timeout: 120
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 
@@ -15,8 +16,8 @@ for queues in 1 2; do
         --cpus_allowed=0-$((queues - 1)) --cpus_allowed_policy=split \
         >"$UBLK_TEST_DIR/fio.log" 2>&1 &
     load=$!
-    wait_until 20 in_flight_at_least "$dev" $((queues * depth)) ||
-        fail "only $(requests_in_flight "$dev") requests are in flight"
+    wait_until 40 in_flight_at_least "$dev" $((queues * depth)) ||
+        fail "only $(requests_in_flight "$dev") requests are in flight: $(cat "$UBLK_TEST_DIR/fio.log")"
     start=$(now_ms)
     kill -KILL "$server"
     finishes_within 5 "$load" || fail "fio still runs 5 s after the kill"
