@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/node.h"
+
+#include <cerrno>
+#include <thread>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include "support/temporary_directory.h"
+
+namespace ublk::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+class NodeTest : public testing::Test {
+protected:
+    test::TemporaryDirectory dev_;
+    Paths paths_{.dev = dev_.path()};
+};
+
+TEST_F(NodeTest, MissingNodeTimesOutAndNamesIt) {
+    const auto found = wait_for_node(paths_, 3, 512, Clock::now() + 5ms);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code, ETIMEDOUT);
+    EXPECT_THAT(found.error().step, testing::HasSubstr("ublkb3: No such file"));
+}
+
+TEST_F(NodeTest, FileInPlaceOfTheNodeIsNotTheDevice) {
+    dev_.write("ublkb3", "");
+    const auto found = wait_for_node(paths_, 3, 512, Clock::now() + 5ms);
+    ASSERT_FALSE(found);
+    EXPECT_THAT(found.error().step, testing::HasSubstr("something else"));
+}
+
+TEST_F(NodeTest, RemovalIsNoticed) {
+    const std::string node = dev_.write("ublkb3", "");
+    std::thread remover([&] { std::filesystem::remove(node); });
+    EXPECT_TRUE(wait_for_node_removal(paths_, 3, Clock::now() + 20s));
+    remover.join();
+}
+
+TEST_F(NodeTest, NodeThatStaysTimesOut) {
+    dev_.write("ublkb3", "");
+    EXPECT_EQ(wait_for_node_removal(paths_, 3, Clock::now() + 5ms).error().code, ETIMEDOUT);
+}
+
+} // namespace
+} // namespace ublk::daemon

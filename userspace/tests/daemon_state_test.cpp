@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/state.h"
+
+#include <cerrno>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "daemon/file.h"
+#include "support/temporary_directory.h"
+
+namespace ublk::daemon {
+namespace {
+
+class StateDirectoryTest : public testing::Test {
+protected:
+    test::TemporaryDirectory directory_;
+    Paths paths_{.state = directory_.path("state")};
+    StateDirectory state_{paths_};
+    ServerRecord record_{
+        7, "loop", {{"file", "/a b\"c"}, {"direct", "no"}}, {42, 1000}, 1700000000};
+
+    void SetUp() override { ASSERT_TRUE(state_.create()); }
+};
+
+TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
+    ASSERT_TRUE(state_.write(record_));
+    const auto read = state_.read(7);
+    ASSERT_TRUE(read);
+    ASSERT_TRUE(read->has_value());
+    EXPECT_EQ((*read)->target, "loop");
+    EXPECT_EQ((*read)->options, record_.options);
+    EXPECT_EQ((*read)->server, record_.server);
+    EXPECT_EQ((*read)->started, record_.started);
+}
+
+TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
+    ASSERT_TRUE(state_.write(record_));
+    const auto json = nlohmann::json::parse(*read_file(paths_.state + "/7.json"));
+    EXPECT_EQ(json.at("schema"), 1);
+    EXPECT_EQ(json.at("id"), 7);
+    EXPECT_EQ(json.at("target"), "loop");
+    EXPECT_EQ(json.at("options").at("direct"), "no");
+    EXPECT_EQ(json.at("pid"), 42);
+    EXPECT_EQ(json.at("started"), 1700000000);
+}
+
+TEST_F(StateDirectoryTest, HasNoRecordOfAnUnknownDevice) {
+    const auto read = state_.read(3);
+    ASSERT_TRUE(read);
+    EXPECT_FALSE(read->has_value());
+}
+
+TEST_F(StateDirectoryTest, CreatingItTwiceIsFine) { EXPECT_TRUE(state_.create()); }
+
+TEST_F(StateDirectoryTest, DamagedFileIsAnErrorThatNamesIt) {
+    for (const char* text : {"", "{", "[]", "{\"schema\":2}", "{\"schema\":1,\"id\":\"7\"}"}) {
+        directory_.write("state/7.json", text);
+        const auto read = state_.read(7);
+        ASSERT_FALSE(read) << text;
+        EXPECT_EQ(read.error().code, EBADMSG);
+        EXPECT_THAT(read.error().step, testing::HasSubstr("7.json"));
+    }
+}
+
+TEST_F(StateDirectoryTest, FileOfAnotherDeviceIsDamaged) {
+    ASSERT_TRUE(state_.write(record_));
+    directory_.write("state/8.json", *read_file(state_.file(7)));
+    EXPECT_FALSE(state_.read(8));
+}
+
+TEST_F(StateDirectoryTest, WritingLeavesNothingElseBehind) {
+    ASSERT_TRUE(state_.write(record_));
+    ASSERT_TRUE(state_.write(record_));
+    EXPECT_THAT(list_directory(paths_.state), testing::ElementsAre("7.json"));
+}
+
+TEST_F(StateDirectoryTest, WritingToNowhereSaysSo) {
+    const StateDirectory nowhere{Paths{.state = directory_.path("none")}};
+    EXPECT_EQ(nowhere.write(record_).error().code, ENOENT);
+}
+
+TEST_F(StateDirectoryTest, RemoveTakesRecordAndLog) {
+    ASSERT_TRUE(state_.write(record_));
+    directory_.write("state/7.log", "text");
+    state_.remove(7, record_.server);
+    EXPECT_THAT(list_directory(paths_.state), testing::IsEmpty());
+}
+
+TEST_F(StateDirectoryTest, RemoveSparesTheRecordOfTheNextServer) {
+    ASSERT_TRUE(state_.write(record_));
+    state_.remove(7, {42, 999});
+    EXPECT_TRUE(state_.read(7)->has_value());
+}
+
+TEST_F(StateDirectoryTest, RemoveTakesDamagedFiles) {
+    directory_.write("state/7.json", "{");
+    state_.remove(7, {});
+    EXPECT_THAT(list_directory(paths_.state), testing::IsEmpty());
+}
+
+TEST_F(StateDirectoryTest, NumbersAreThoseOfRecordsOnly) {
+    for (const char* name : {"0.json", "12.json", "x.json", ".3.json.new", "5.log", "-1.json"})
+        directory_.write(std::string("state/") + name, "");
+    EXPECT_THAT(state_.numbers(), testing::UnorderedElementsAre(0, 12));
+}
+
+} // namespace
+} // namespace ublk::daemon

@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/verb.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+
+#include "daemon/features.h"
+#include "support/temporary_directory.h"
+
+namespace ublk::daemon {
+namespace {
+
+using testing::HasSubstr;
+using testing::StartsWith;
+
+struct Outcome {
+    Exit exit;
+    std::string output;
+    std::string errors;
+};
+
+// What a user of the command line sees; the verbs used here fail before they need a driver.
+class CommandLine : public testing::Test {
+protected:
+    test::TemporaryDirectory directory_;
+
+    Outcome run(const std::vector<std::string>& words) {
+        testing::internal::CaptureStdout();
+        testing::internal::CaptureStderr();
+        const Exit exit = run_command(words, Paths{.state = directory_.path("state")});
+        return {exit, testing::internal::GetCapturedStdout(),
+                testing::internal::GetCapturedStderr()};
+    }
+
+    void expect_usage_error(const std::vector<std::string>& words, const std::string& part) {
+        const Outcome outcome = run(words);
+        EXPECT_EQ(outcome.exit, Exit::usage) << part;
+        EXPECT_EQ(outcome.output, "");
+        EXPECT_THAT(outcome.errors, StartsWith("ublkd: "));
+        EXPECT_THAT(outcome.errors, HasSubstr(part));
+        EXPECT_EQ(std::count(outcome.errors.begin(), outcome.errors.end(), '\n'), 1);
+    }
+};
+
+TEST_F(CommandLine, WrongUsageIsOneLineThatSaysWhatIsWrong) {
+    expect_usage_error({}, "no verb");
+    expect_usage_error({"frob"}, "verbs: add, del");
+    expect_usage_error({"add"}, "TARGET");
+    expect_usage_error({"add", "null", "--frob"}, "--frob");
+    expect_usage_error({"add", "null", "siz=1G"}, "known options: size");
+    expect_usage_error({"add", "null", "size"}, "key=value");
+    expect_usage_error({"add", "null", "size=1Q"}, "size=1Q");
+    expect_usage_error({"add", "null", "-n", "3x"}, "--number=3x");
+    expect_usage_error({"add", "null", "-n", "-1"}, "--number");
+    expect_usage_error({"add", "null", "-q", "0"}, "use 1 to 4096");
+    expect_usage_error({"add", "null", "-d", "4097"}, "use 1 to 4096");
+    expect_usage_error({"add", "null", "-b", "0"}, "--block-size=0");
+    expect_usage_error({"add", "null", "-d"}, "--depth");
+    expect_usage_error({"del"}, "no device");
+    expect_usage_error({"del", "0", "--all"}, "both");
+    expect_usage_error({"del", "ublkc0"}, "ublkc0");
+    expect_usage_error({"show"}, "DEV");
+    expect_usage_error({"list", "0"}, "0");
+    expect_usage_error({"help", "frob"}, "frob");
+}
+
+TEST_F(CommandLine, UnknownTargetIsMissing) {
+    EXPECT_EQ(run({"add", "frob"}).exit, Exit::missing);
+    EXPECT_EQ(run({"targets", "frob"}).exit, Exit::missing);
+}
+
+TEST_F(CommandLine, ErrorIsJsonIfAskedFor) {
+    for (const std::vector<std::string>& words :
+         {std::vector<std::string>{"frob", "--json"}, {"add", "--json"}, {"add", "x", "--json"}}) {
+        const Outcome outcome = run(words);
+        const auto json = nlohmann::json::parse(outcome.output);
+        EXPECT_EQ(json.at("error").at("code"), static_cast<int>(outcome.exit));
+        EXPECT_EQ(outcome.errors, "");
+    }
+}
+
+TEST_F(CommandLine, MissingBackingIsToldByTheParent) {
+    const Outcome outcome = run({"add", "loop", "file=" + directory_.path("none")});
+    EXPECT_EQ(outcome.exit, Exit::missing);
+    EXPECT_THAT(outcome.errors, StartsWith("ublkd: add: loop: file=/"));
+    EXPECT_FALSE(std::filesystem::exists(directory_.path("state")));
+}
+
+TEST_F(CommandLine, HelpListsVerbs) {
+    for (const char* word : {"help", "--help", "-h"}) {
+        const Outcome outcome = run({word});
+        EXPECT_EQ(outcome.exit, Exit::ok);
+        for (const char* verb : {"add", "del", "list", "show", "features", "targets", "version"})
+            EXPECT_THAT(outcome.output, HasSubstr(verb));
+    }
+}
+
+TEST_F(CommandLine, HelpOfAVerbHasOptionsKeysAndExitCodes) {
+    const Outcome outcome = run({"help", "add"});
+    EXPECT_EQ(outcome.exit, Exit::ok);
+    for (const char* part : {"--queues", "--json", "sizelimit=", "Exit codes", "timed out"})
+        EXPECT_THAT(outcome.output, HasSubstr(part));
+    EXPECT_EQ(run({"add", "--help"}).output, outcome.output);
+}
+
+TEST_F(CommandLine, TargetsAreListedWithTheirKeys) {
+    EXPECT_THAT(run({"targets"}).output, HasSubstr("loop"));
+    EXPECT_THAT(run({"targets", "loop"}).output, HasSubstr("sizelimit"));
+    const auto json = nlohmann::json::parse(run({"targets", "--json"}).output);
+    EXPECT_EQ(json.at("schema"), 1);
+    EXPECT_GE(json.at("targets").size(), 3U);
+    const auto one = nlohmann::json::parse(run({"targets", "ram", "--json"}).output);
+    EXPECT_EQ(one.at("target").at("keys").at(0).at("key"), "size");
+}
+
+TEST_F(CommandLine, VersionIsPrinted) {
+    EXPECT_THAT(run({"version"}).output, StartsWith("ublkd "));
+    EXPECT_EQ(run({"--version"}).output, run({"version"}).output);
+    EXPECT_TRUE(nlohmann::json::parse(run({"version", "--json"}).output).contains("version"));
+}
+
+TEST(NamesOfFeatures, AreInOrderAndCoverUnknownBits) {
+    EXPECT_THAT(names_of_features(0), testing::IsEmpty());
+    EXPECT_THAT(names_of_features((1ULL << 63) | 0x42),
+                testing::ElementsAre("URING_CMD_COMP_IN_TASK", "CMD_IOCTL_ENCODE", "bit 63"));
+}
+
+} // namespace
+} // namespace ublk::daemon
