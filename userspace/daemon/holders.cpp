@@ -98,6 +98,15 @@ void add_stacked_devices(const Paths& paths, const std::vector<Node>& nodes,
             holders.push_back("backs " + name);
 }
 
+// What a descriptor refers to; the kernel marks the node of a disk that was stopped meanwhile.
+std::string opened_path(const std::string& descriptor) {
+    static constexpr std::string_view mark = " (deleted)";
+    std::string path = read_link(descriptor);
+    if (path.ends_with(mark))
+        path.resize(path.size() - mark.size());
+    return path;
+}
+
 bool is_probe(const std::string& name) {
     static constexpr std::array probes = {"(udev-worker)", "systemd-udevd", "udevd"};
     return std::find(probes.begin(), probes.end(), name) != probes.end();
@@ -113,7 +122,7 @@ void add_openers(const Paths& paths, const std::vector<Node>& nodes,
         const auto descriptors = list_directory(process + "/fd");
         bool opened =
             std::any_of(descriptors.begin(), descriptors.end(), [&](const std::string& fd) {
-                return is_one_of(nodes, read_link(process + "/fd/" + fd));
+                return is_one_of(nodes, opened_path(process + "/fd/" + fd));
             });
         std::string name = opened ? read_word(process + "/comm") : "";
         if (opened && !is_probe(name))

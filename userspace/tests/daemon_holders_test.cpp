@@ -86,6 +86,12 @@ TEST_F(HoldersTest, ProcessThatHasItOpen) {
     EXPECT_THAT(find_holders(paths_, 0), ElementsAre("open in process 7 (fio)"));
 }
 
+TEST_F(HoldersTest, ProcessThatHasAStoppedDiskOpen) {
+    add_process(7, "fio");
+    open_in(7, "/dev/ublkb0 (deleted)");
+    EXPECT_THAT(find_holders(paths_, 0), ElementsAre("open in process 7 (fio)"));
+}
+
 TEST_F(HoldersTest, ProbesOfUdevDoNotCount) {
     add_process(7, "(udev-worker)");
     open_in(7, "/dev/ublkb0");
