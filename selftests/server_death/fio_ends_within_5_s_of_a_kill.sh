@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # 50 times: the server is killed at a random moment under fio's load, fio ends within 5 s, the device
 # can be deleted; after all of it nothing is left and the module unloads.
-# timeout: 400
+# timeout: 600
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 
