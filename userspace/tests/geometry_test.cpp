@@ -106,7 +106,7 @@ TEST(GeometryRequest, LargerLogicalBlockRaisesWhatDependsOnIt) {
 
 TEST(GeometryRequest, FailsIfTheOutcomeIsInvalid) {
     Geometry odd = good;
-    odd.size_bytes = 512 * 3;
+    odd.size_bytes = 1536;
     EXPECT_FALSE(apply({.logical_block_size = 4096}, odd));
 }
 

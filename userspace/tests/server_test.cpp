@@ -3,7 +3,6 @@
 
 #include <csignal>
 #include <gtest/gtest.h>
-#include <pthread.h>
 #include <thread>
 
 #include "server_over.h"
@@ -64,7 +63,7 @@ TEST_F(ServerTest, StatisticsOutliveTheQueues) {
 TEST_F(ServerTest, RunEndsOnASignal) {
     Result<Server> server = start_over(driver, target(), {});
     ASSERT_TRUE(server);
-    ::pthread_kill(::pthread_self(), SIGTERM);
+    std::raise(SIGTERM);
     EXPECT_TRUE(server->run());
     EXPECT_FALSE(driver->device_exists());
 }

@@ -24,6 +24,7 @@ int fd_of(const io_uring_sqe& sqe, const std::vector<int>& files) {
 }
 
 int transfer(const io_uring_sqe& sqe, int fd, std::size_t longest) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
     const iovec piece{reinterpret_cast<void*>(sqe.addr), std::min<std::size_t>(sqe.len, longest)};
     const auto offset = static_cast<off_t>(sqe.off);
     return sqe.opcode == IORING_OP_READ ? or_errno(::preadv2(fd, &piece, 1, offset, 0))
@@ -42,7 +43,7 @@ int allocate(const io_uring_sqe& sqe, int fd) {
 } // namespace
 
 FakeUring::FakeUring(FakeDriver& driver, unsigned entries)
-    : driver_(driver), submissions_(entries), completions_(2 * entries) {
+    : driver_(driver), submissions_(entries), completions_(std::size_t{2} * entries) {
     ring_.sq.khead = &indices_[sq_head];
     ring_.sq.ktail = &indices_[sq_tail];
     ring_.sq.sqes = submissions_.data();
@@ -116,6 +117,7 @@ void FakeUring::execute(const io_uring_sqe& sqe) {
         post(sqe.user_data, 0);
         return;
     case IORING_OP_TIMEOUT: {
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
         const auto* delay = reinterpret_cast<const __kernel_timespec*>(sqe.addr);
         driver_.slept_ +=
             std::chrono::seconds{delay->tv_sec} + std::chrono::nanoseconds{delay->tv_nsec};
