@@ -17,4 +17,4 @@ PACKAGES_vm=(busybox-static cpio kmod udev xz-utils zstd e2fsprogs util-linux ip
 PACKAGES_toolchain=(kmod util-linux xz-utils zstd)
 
 # shellcheck disable=SC2034
-PACKAGES_check=(clang-format clang-tidy sparse shellcheck perl python3)
+PACKAGES_check=(clang-format clang-tidy sparse shellcheck git perl python3)
