@@ -46,19 +46,6 @@ echo "# $served requests: $own allocations in the driver's code ($control for ad
 
 # What functions allocate that the driver calls shows in the call chain. That is slow: fewer requests.
 echo 20000 >"$trace/buffer_size_kb"
-echo 1 >"$trace/options/stacktrace"
-record 0 "${events[@]}" mm_page_alloc
-before=$(requests_done "$dev")
-load 100000
-served=$(($(requests_done "$dev") - before))
-echo 0 >"$trace/events/kmem/enable"
-own=$(trace_count "$trace")
-echo "# $served requests: $own allocations in the driver's code ($control for adding the device)"
-[ "$served" -ge 100000 ] || fail "only $served requests"
-[ "$own" -eq 0 ] || fail "$own allocations: $(grep -v '^#' "$trace/trace" | head -n 5)"
-
-# What functions allocate that the driver calls shows in the call chain. That is slow: fewer requests.
-echo 20000 >"$trace/buffer_size_kb"
 clear_trace "$trace"
 echo 1 >"$trace/options/stacktrace"
 for event in kmalloc kmalloc_node kmem_cache_alloc kmem_cache_alloc_node mm_page_alloc; do
