@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <bit>
 #include <cerrno>
+#include <string>
 
 namespace ublk {
 
@@ -29,9 +30,19 @@ const char* problem_of_blocks(const Geometry& g) {
         return "io_opt must be a power of two and not below the logical block size";
     if (g.size_bytes == 0)
         return "the device would be empty";
-    if (g.size_bytes % g.logical_block_size)
-        return "the size is not a multiple of the logical block size";
     return nullptr;
+}
+
+// The block size is valid. Users meet this one, so it names the next size that fits.
+Result<void> check_whole_blocks(const Geometry& g) {
+    const std::uint64_t block = g.logical_block_size;
+    if (g.size_bytes % block == 0)
+        return {};
+    return Error{EINVAL,
+                 "size=" + std::to_string(g.size_bytes) + " is not a multiple of the block size " +
+                     std::to_string(block),
+                 "use size=" + std::to_string((g.size_bytes / block + 1) * block),
+                 ErrorKind::backend};
 }
 
 const char* problem_of_limits(const Geometry& g) {
@@ -71,7 +82,7 @@ Result<void> validate(const Geometry& geometry) {
         if (const char* problem = problem_of(geometry))
             return Error{EINVAL, "check the geometry", problem, ErrorKind::usage};
     }
-    return {};
+    return check_whole_blocks(geometry);
 }
 
 Result<Geometry> apply(const GeometryRequest& request, Geometry geometry) {

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The `ram` target: a block device in a memfd, on huge pages if asked for. Data is copied straight
 // to and from the mapping; discards give the memory back.
-#include <bit>
 #include <cerrno>
 #include <cstring>
 #include <memory>
@@ -130,15 +129,8 @@ Result<Geometry> describe(std::uint64_t size, const Pages& pages, const Geometry
         geometry.discard = {.max_bytes = longest_punch, .granularity = pages.size};
     geometry.max_write_zeroes_bytes = longest_memset;
 
-    const std::uint32_t block =
-        request.logical_block_size ? request.logical_block_size : geometry.logical_block_size;
     if (size == 0)
         return Error{EINVAL, "size=0", "a device has at least one block", ErrorKind::usage};
-    if (std::has_single_bit(block) && size % block)
-        return Error{EINVAL,
-                     "size=" + std::to_string(size) + " is not a multiple of the block size " +
-                         std::to_string(block),
-                     "use size=" + std::to_string((size / block + 1) * block), ErrorKind::backend};
     return apply(request, geometry);
 }
 

@@ -25,14 +25,19 @@ TEST_P(WrongGeometry, IsRejectedAsUsageWithAHint) {
     EXPECT_FALSE(result.error().hint.empty());
 }
 
+TEST(Geometry, SizeOfPartialBlocksIsUnfitAndTheNextSizeIsNamed) {
+    Geometry geometry = good;
+    geometry.logical_block_size = 4096;
+    geometry.physical_block_size = 4096;
+    geometry.size_bytes = 4096 + 512;
+    const Result<void> result = validate(geometry);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, ErrorKind::backend);
+    EXPECT_EQ(result.error().hint, "use size=8192");
+}
+
 const Wrong wrong[] = {
     {"empty", [](Geometry& g) { g.size_bytes = 0; }},
-    {"half_a_block", [](Geometry& g) { g.size_bytes = 256; }},
-    {"size_not_whole_blocks",
-     [](Geometry& g) {
-         g.logical_block_size = 4096;
-         g.size_bytes = 4096 + 512;
-     }},
     {"small_block", [](Geometry& g) { g.logical_block_size = 256; }},
     {"odd_block", [](Geometry& g) { g.logical_block_size = 1536; }},
     {"large_block", [](Geometry& g) { g.logical_block_size = 8192; }},

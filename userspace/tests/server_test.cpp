@@ -78,7 +78,8 @@ TEST_F(ServerTest, RunEndsWhenSomebodyElseStopsTheDevice) {
 }
 
 TEST_F(ServerTest, InvalidGeometryTouchesNoDriver) {
-    const Result<Server> server = start_over(driver, target({.size_bytes = 100}), {});
+    const Result<Server> server =
+        start_over(driver, target({.size_bytes = 4096, .logical_block_size = 100}), {});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().kind, ErrorKind::usage);
     EXPECT_FALSE(driver->device_exists());
