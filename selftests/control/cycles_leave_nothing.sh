@@ -16,11 +16,15 @@ cycle() {
 }
 
 # What memory is in use once all that can be freed was: NAME COUNT lines. Shrinking gives back the
-# free objects that slabs keep ready for each CPU, which would count as used.
+# free objects that slabs keep ready for each CPU, which would count as used. Freed vmalloc areas wait
+# until enough have come together, or until the kernel changes page protections, as it does for a
+# module's.
 memory_in_use() {
     local cache
     udevadm settle
     sync
+    modprobe dummy numdummies=0
+    rmmod dummy
     echo 3 >/proc/sys/vm/drop_caches
     for cache in /sys/kernel/slab/*/shrink; do
         echo 1 >"$cache"
