@@ -60,7 +60,7 @@ bool supports_opcode(const UniqueFd& ring, unsigned opcode) {
     alignas(io_uring_probe)
         std::array<std::byte, sizeof(io_uring_probe) + room * sizeof(io_uring_probe_op)>
             memory{};
-    auto* probe = new (memory.data()) io_uring_probe{};
+    auto* probe = new (memory.data()) io_uring_probe; // its memory is zero already
     if (::syscall(SYS_io_uring_register, ring.get(), IORING_REGISTER_PROBE, probe, room) < 0)
         return false;
     return opcode <= probe->last_op && (probe->ops[opcode].flags & IO_URING_OP_SUPPORTED);
