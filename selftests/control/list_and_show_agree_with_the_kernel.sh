@@ -28,7 +28,8 @@ for dev in "$loop" "$ram"; do
     say .state live
     say .size "$(blockdev --getsize64 "$dev")"
     say .queues "$(find "/sys/block/${dev##*/}/mq" -mindepth 1 -maxdepth 1 | wc -l)"
-    say .depth "$(cat "/sys/block/${dev##*/}/queue/nr_requests")"
+    # Not queue/nr_requests, which is more with an I/O scheduler.
+    say .depth "$(cat "/sys/block/${dev##*/}/mq/0/nr_tags")"
     say .geometry.logical_block_size "$(queue_limit "$dev" logical_block_size)"
     say .geometry.physical_block_size "$(queue_limit "$dev" physical_block_size)"
     say '.geometry.max_io / 1024' "$(queue_limit "$dev" max_hw_sectors_kb)"
