@@ -34,7 +34,7 @@ std::vector<Node> disk_and_partitions(const Paths& paths, int number) {
     std::vector<Node> nodes{{disk, read_word(sysfs + "/dev")}};
     for (const std::string& name : list_directory(sysfs))
         if (name.starts_with(disk + "p"))
-            nodes.push_back({name, read_word(sysfs + "/" + name + "/dev")});
+            nodes.push_back({name, read_word(fmt::format("{}/{}/dev", sysfs, name))});
     return nodes;
 }
 
@@ -122,7 +122,7 @@ void add_openers(const Paths& paths, const std::vector<Node>& nodes,
         const auto descriptors = list_directory(process + "/fd");
         bool opened =
             std::any_of(descriptors.begin(), descriptors.end(), [&](const std::string& fd) {
-                return is_one_of(nodes, opened_path(process + "/fd/" + fd));
+                return is_one_of(nodes, opened_path(fmt::format("{}/fd/{}", process, fd)));
             });
         std::string name = opened ? read_word(process + "/comm") : "";
         if (opened && !is_probe(name))

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <csignal>
 #include <optional>
+#include <utility>
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -129,7 +130,8 @@ Result<void> remove_device(const Paths& paths, Control& control, int number, For
         claim = *std::move(unused);
     }
     if (server) {
-        if (auto ended = end_server(paths, *server, *record, std::move(claim), force); !ended)
+        if (auto ended = end_server(paths, *server, *record, std::exchange(claim, {}), force);
+            !ended)
             return ended;
         info = control.info(number);
     }
@@ -137,7 +139,8 @@ Result<void> remove_device(const Paths& paths, Control& control, int number, For
     const bool still_there =
         info && (!server || info->server == record->server.pid || info->state == DeviceState::dead);
     if (still_there)
-        if (auto removed = remove_by_driver(control, number, std::move(claim), force); !removed)
+        if (auto removed = remove_by_driver(control, number, std::exchange(claim, {}), force);
+            !removed)
             return removed;
     // A damaged record belongs to no server and goes, too.
     if (record || !read)

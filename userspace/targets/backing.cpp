@@ -50,7 +50,10 @@ std::optional<std::uint64_t> queue_attribute(dev_t device, const std::string& na
     const std::string sysfs =
         "/sys/dev/block/" + std::to_string(major(device)) + ":" + std::to_string(minor(device));
     for (const char* queue : {"/queue/", "/../queue/"}) {
-        std::ifstream file(sysfs + queue + name);
+        std::string path = sysfs;
+        path += queue;
+        path += name;
+        std::ifstream file(path);
         std::uint64_t value = 0;
         if (file >> value)
             return value;
