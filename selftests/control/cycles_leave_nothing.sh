@@ -21,10 +21,10 @@ cycle() {
 # module's.
 memory_in_use() {
     local cache
-    udevadm settle
-    sync
     modprobe dummy numdummies=0
     rmmod dummy
+    udevadm settle
+    sync
     echo 3 >/proc/sys/vm/drop_caches
     for cache in /sys/kernel/slab/*/shrink; do
         echo 1 >"$cache"
