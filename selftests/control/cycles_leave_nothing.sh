@@ -15,10 +15,10 @@ cycle() {
     ublkd del 0
 }
 
-# What memory is in use once all that can be freed was: NAME COUNT OBJECTS_PER_SLAB lines. Shrinking gives back the
-# free objects that slabs keep ready for each CPU, which would count as used. Freed vmalloc areas wait
-# until enough have come together, or until the kernel changes page protections, as it does for a
-# module's.
+# What memory is in use once all that can be freed was: NAME COUNT OBJECTS_PER_SLAB lines.
+# Shrinking gives back the free objects that slabs keep ready for each CPU, which would count as
+# used. Freed vmalloc areas wait until enough have come together, or until the kernel changes page
+# protections, as it does for a module's.
 memory_in_use() {
     local cache
     modprobe dummy numdummies=0
