@@ -89,7 +89,10 @@ static inline struct request *rq_list_pop(struct rq_list *list)
 	     (pos);								\
 	     (pos) = (next), (next) = (pos) ? (pos)->rq_next : NULL)
 
-/* Newest first becomes oldest first. */
+/*
+ * Newest first becomes oldest first. And what the block layer did not do yet: without an entry
+ * here, nobody who walks the tags finds the request, be it to count it or to time it out.
+ */
 static inline void compat_rq_list_from_stack(struct rq_list *list, struct request **stack)
 {
 	struct request *rq;
@@ -97,6 +100,7 @@ static inline void compat_rq_list_from_stack(struct rq_list *list, struct reques
 	rq_list_init(list);
 	while ((rq = *stack)) {
 		*stack = rq->rq_next;
+		rq->mq_hctx->tags->rqs[rq->tag] = rq;
 		rq_list_add_head(list, rq);
 	}
 }
