@@ -318,7 +318,6 @@ static const struct file_operations ublk_control_fops = {
 	.owner		= THIS_MODULE,
 	.open		= nonseekable_open,
 	.uring_cmd	= ublk_control_uring_cmd,
-	.llseek		= no_llseek,
 };
 
 static struct miscdevice ublk_control_device = {

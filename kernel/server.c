@@ -310,5 +310,4 @@ const struct file_operations ublk_server_fops = {
 	.release	= ublk_server_release,
 	.mmap		= ublk_server_mmap,
 	.uring_cmd	= ublk_server_uring_cmd,
-	.llseek		= no_llseek,
 };

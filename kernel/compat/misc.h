@@ -17,10 +17,6 @@
 #define __guarded_by(...)
 #endif
 
-#ifndef no_llseek			/* until v6.12; NULL means the same */
-#define no_llseek	NULL
-#endif
-
 #ifndef timer_container_of		/* v6.16 */
 #define timer_container_of(var, timer, member)	from_timer(var, timer, member)
 #endif
