@@ -175,13 +175,16 @@ int ublk_devices_init(void);
 void ublk_devices_exit(void);
 struct ublk_device *ublk_device_find(u32 id);
 void ublk_device_put(struct ublk_device *dev);
-void ublk_device_stop_work(struct work_struct *work);
 struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *info);
-int ublk_device_start(struct ublk_device *dev, pid_t pid);
-int ublk_device_stop(struct ublk_device *dev);
 int ublk_device_delete(struct ublk_device *dev);
 int ublk_device_wait_freed(u32 id, u64 serial);
 void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work);
+
+/* state.c: what a device is to the block layer */
+void ublk_device_stop_work(struct work_struct *work);
+int ublk_device_start(struct ublk_device *dev, pid_t pid);
+int ublk_device_stop(struct ublk_device *dev);
+int ublk_device_mark_deleted(struct ublk_device *dev);
 void ublk_device_server_left(struct ublk_device *dev);
 void ublk_device_disk_freed(struct ublk_device *dev);
 struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
