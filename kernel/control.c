@@ -15,9 +15,6 @@
 
 #include "ublk.h"
 
-/* What a server gets whether it asks or not. */
-#define UBLK_FEATURES_ALWAYS	(UBLK_F_URING_CMD_COMP_IN_TASK | UBLK_F_CMD_IOCTL_ENCODE)
-
 /**
  * enum ublk_control_flags - what a command needs
  *
@@ -50,18 +47,6 @@ struct ublk_control_op {
 static void __user *ublk_control_buffer(const struct ublksrv_ctrl_cmd *cmd)
 {
 	return u64_to_user_ptr(cmd->addr);
-}
-
-/* All that this version can do on this kernel; what GET_FEATURES tells. */
-static u64 ublk_features_supported(void)
-{
-	return UBLK_FEATURES_ALWAYS;
-}
-
-/* What a server that asks for @asked gets. Bits that we do not know are dropped. */
-u64 ublk_features_grant(u64 asked)
-{
-	return (asked & ublk_features_supported()) | UBLK_FEATURES_ALWAYS;
 }
 
 static int ublk_control_get_features(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
@@ -97,7 +82,9 @@ static int ublk_control_add(struct ublk_device *none, const struct ublksrv_ctrl_
 		return -EINVAL;
 	if (copy_from_user(&info, ublk_control_buffer(cmd), sizeof(info)))
 		return -EFAULT;
-	ret = ublk_control_check_info(cmd, &info);
+	ret = ublk_features_grant(info.flags, &info.flags);
+	if (!ret)
+		ret = ublk_control_check_info(cmd, &info);
 	if (ret)
 		return ret;
 

@@ -120,7 +120,7 @@ static void ublk_device_grant(struct ublk_device *dev, const struct ublksrv_ctrl
 		.dev_id = dev->id,
 		.state = UBLK_S_DEV_DEAD,
 		.ublksrv_pid = -1,
-		.flags = ublk_features_grant(asked->flags),
+		.flags = asked->flags,
 		.ublksrv_flags = asked->ublksrv_flags,
 		.owner_uid = from_kuid(&init_user_ns, current_uid()),
 		.owner_gid = from_kgid(&init_user_ns, current_gid()),
@@ -147,7 +147,7 @@ static void ublk_device_init(struct ublk_device *dev)
 
 /**
  * ublk_device_add() - ADD_DEV
- * @asked: checked by the caller
+ * @asked: checked by the caller; its flags are those that are granted
  *
  * Return: the device with a reference for the caller, or an ERR_PTR.
  */

@@ -166,9 +166,12 @@ void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk);
 void ublk_disk_scan_work(struct work_struct *work);
 
 /* control.c: /dev/ublk-control */
-u64 ublk_features_grant(u64 asked);
 int ublk_control_init(void);
 void ublk_control_exit(void);
+
+/* features.c: what a device can do */
+u64 ublk_features_supported(void);
+int ublk_features_grant(u64 asked, u64 *granted);
 
 /* device.c: devices from ADD_DEV to DEL_DEV */
 int ublk_devices_init(void);

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Which features a device gets: one line for each. A line comes with the code that makes the
+ * feature work, because what is listed here is reported to servers.
+ */
+#include "ublk.h"
+
+/**
+ * struct ublk_feature - one feature, and what it does not go without and not together with
+ * @bit: UBLK_F_*
+ * @impossible: what this kernel lacks for it (compat/capability.h)
+ * @always: a device has it whether it is asked for or not
+ * @needs: one of these must be asked for, too
+ * @excludes: none of these may be asked for, too
+ * @yields_to: any of these makes it pointless: it is not granted then
+ */
+struct ublk_feature {
+	u64 bit;
+	bool impossible;
+	bool always;
+	u64 needs;
+	u64 excludes;
+	u64 yields_to;
+};
+
+static const struct ublk_feature ublk_features[] = {
+	{ .bit = UBLK_F_URING_CMD_COMP_IN_TASK, .always = true },
+	{ .bit = UBLK_F_CMD_IOCTL_ENCODE, .always = true },
+};
+
+/* All that this version can do on this kernel. */
+u64 ublk_features_supported(void)
+{
+	u64 supported = 0;
+
+	for (unsigned int i = 0; i < ARRAY_SIZE(ublk_features); i++) {
+		if (!ublk_features[i].impossible)
+			supported |= ublk_features[i].bit;
+	}
+	return supported;
+}
+
+static bool ublk_feature_is_allowed(const struct ublk_feature *feature, u64 with)
+{
+	if (feature->needs && !(with & feature->needs))
+		return false;
+	return !(with & feature->excludes);
+}
+
+/**
+ * ublk_features_grant() - what a server gets that asks for some features
+ * @asked: UBLK_F_*; bits that are not known or not possible are dropped
+ * @granted: set on success
+ *
+ * Return: 0, or -EINVAL if the features do not go together.
+ */
+int ublk_features_grant(u64 asked, u64 *granted)
+{
+	asked &= ublk_features_supported();
+	*granted = 0;
+	for (unsigned int i = 0; i < ARRAY_SIZE(ublk_features); i++) {
+		const struct ublk_feature *feature = &ublk_features[i];
+
+		if (feature->impossible || !(feature->always || (asked & feature->bit)))
+			continue;
+		if (!ublk_feature_is_allowed(feature, asked))
+			return -EINVAL;
+		if (!(asked & feature->yields_to))
+			*granted |= feature->bit;
+	}
+	return 0;
+}
