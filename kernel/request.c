@@ -86,6 +86,15 @@ static void ublk_request_end_some(struct request *rq, unsigned int bytes)
 		blk_mq_requeue_request(rq, true);
 }
 
+/* The server's part in the request is over. */
+static void ublk_request_settle(struct request *rq, const struct ublk_outcome *outcome)
+{
+	if (outcome->again)
+		ublk_request_end_some(rq, outcome->bytes);
+	else
+		ublk_request_end(rq, outcome->status);
+}
+
 /* There is no server for the request, nor will there be one. */
 void ublk_request_abort(struct request *rq)
 {
@@ -184,31 +193,27 @@ blk_status_t ublk_request_dispatch(struct request *rq)
 	return BLK_STS_OK;
 }
 
-/*
- * What the server's answer is worth: how many bytes of a READ or WRITE are done, in whole logical
- * blocks, or a status other than BLK_STS_OK.
- */
-static unsigned int ublk_request_judge(struct request *rq, s32 result, u64 addr,
-				       blk_status_t *status)
+/* What the server's answer is worth: a READ or WRITE is done in whole logical blocks. */
+static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u64 addr)
 {
 	unsigned int bytes = blk_rq_bytes(rq);
 
-	if (result < 0) {
-		*status = errno_to_blk_status(result);
-		return 0;
-	}
-
-	*status = BLK_STS_OK;
+	if (result < 0)
+		return (struct ublk_outcome) { .status = errno_to_blk_status(result) };
 	if (!ublk_request_carries_data(rq))
-		return bytes;
+		return (struct ublk_outcome) { .status = BLK_STS_OK, .bytes = bytes };
 
 	if (result < bytes)
 		bytes = round_down(result, queue_logical_block_size(rq->q));
 	/* No progress, or a buffer that cannot be read, will not get better by trying again. */
 	if (!bytes ||
 	    (req_op(rq) == REQ_OP_READ && ublk_copy_from_server(rq, addr, bytes) != bytes))
-		*status = BLK_STS_IOERR;
-	return bytes;
+		return (struct ublk_outcome) { .status = BLK_STS_IOERR };
+	return (struct ublk_outcome) {
+		.status = BLK_STS_OK,
+		.again = bytes < blk_rq_bytes(rq),
+		.bytes = bytes,
+	};
 }
 
 /**
@@ -231,10 +236,9 @@ void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 r
 	 */
 	bool gone = ublk_server_is_gone(cmd->file->private_data);
 	struct request *rq = slot->rq;
-	unsigned int bytes;
-	blk_status_t status;
+	struct ublk_outcome outcome;
 
-	bytes = ublk_request_judge(rq, result, addr, &status);
+	outcome = ublk_request_judge(rq, result, addr);
 
 	/* Park first: when the request ends, its tag can come back at once on another CPU. */
 	if (likely(!gone))
@@ -242,10 +246,7 @@ void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 r
 	else
 		ublk_slot_retire(slot);
 
-	if (status == BLK_STS_OK && bytes < blk_rq_bytes(rq))
-		ublk_request_end_some(rq, bytes);
-	else
-		ublk_request_end(rq, status);
+	ublk_request_settle(rq, &outcome);
 
 	if (unlikely(gone))
 		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);

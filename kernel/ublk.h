@@ -147,6 +147,18 @@ struct ublk_device {
 };
 
 /**
+ * struct ublk_outcome - what became of a request
+ * @status: how it ends
+ * @again: it does not end: what follows the bytes that are done goes round again
+ * @bytes: how many bytes are done
+ */
+struct ublk_outcome {
+	blk_status_t status;
+	bool again;
+	unsigned int bytes;
+};
+
+/**
  * struct ublk_request - what the driver keeps with a struct request
  * @inbox: in ublk_ring.inbox
  */
