@@ -97,6 +97,8 @@ struct raw_device {
 struct ublksrv_ctrl_dev_info raw_info(unsigned int queues, unsigned int depth);
 int raw_add_info(struct ublksrv_ctrl_dev_info *info);
 int raw_add(struct raw_device *device, unsigned int queues, unsigned int depth);
+/* The same from an info of one's own; device->info.flags tells which features were granted. */
+int raw_add_with(struct raw_device *device, const struct ublksrv_ctrl_dev_info *info);
 int raw_set_params(int id, const struct ublk_params *params);
 int raw_get_params(int id, struct ublk_params *params);
 int raw_get_info(int id, struct ublksrv_ctrl_dev_info *info);
@@ -147,10 +149,14 @@ struct raw_server {
 /* A fixture's members start as zero, which is a valid descriptor: say that there is nothing. */
 void raw_none(struct raw_device *device, struct raw_server *server);
 int raw_server_open(struct raw_server *server, struct raw_device *device, unsigned int flags);
+/* The same after another server, whose ring may be taken down, with its files, after its end. */
+int raw_server_open_next(struct raw_server *server, struct raw_device *device);
 /* From now on the ring alone has the file, as a registered one. */
 int raw_server_register_file(struct raw_server *server);
 void raw_server_close(struct raw_server *server);
 void *raw_buffer(struct raw_server *server, unsigned int queue, unsigned int tag);
+/* What an honest command has as its address: the buffer. */
+__u64 raw_address(struct raw_server *server, unsigned int queue, unsigned int tag);
 size_t raw_descriptor_bytes(unsigned int depth);
 off_t raw_descriptor_offset(unsigned int queue);
 
@@ -241,6 +247,9 @@ pid_t raw_server_fork(struct raw_device *device, struct raw_shared *shared,
 pid_t raw_fork(void);
 /* Wait for a child: its wait status, or -ETIME. */
 int raw_reap(pid_t pid, int wait_ms);
+
+/* Skip the whole program, before the harness starts, if the driver lacks a feature. */
+void raw_require_feature(__u64 feature, const char *name);
 
 long long raw_now_ms(void);
 void raw_pause(void);

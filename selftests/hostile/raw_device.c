@@ -124,10 +124,17 @@ int raw_add_info(struct ublksrv_ctrl_dev_info *info)
 /* A device that has its parameters and waits for a server. */
 int raw_add(struct raw_device *device, unsigned int queues, unsigned int depth)
 {
+	struct ublksrv_ctrl_dev_info info = raw_info(queues, depth);
+
+	return raw_add_with(device, &info);
+}
+
+int raw_add_with(struct raw_device *device, const struct ublksrv_ctrl_dev_info *info)
+{
 	int ret;
 
 	device->id = -1;
-	device->info = raw_info(queues, depth);
+	device->info = *info;
 	ret = raw_add_info(&device->info);
 	if (ret)
 		return ret;
@@ -248,4 +255,18 @@ int raw_open_block(int id, int flags)
 	snprintf(path, sizeof(path), "/dev/ublkb%d", id);
 	fd = open(path, flags | O_CLOEXEC);
 	return fd < 0 ? -errno : fd;
+}
+
+void raw_require_feature(__u64 feature, const char *name)
+{
+	struct ublksrv_ctrl_cmd command = raw_command_for(-1);
+	__u64 features = 0;
+
+	command.addr = (unsigned long)&features;
+	command.len = sizeof(features);
+	if (raw_control(UBLK_U_CMD_GET_FEATURES, &command) || (features & feature))
+		return;
+	printf("SKIP: lacks %s\n", name);
+	fflush(stdout);
+	_exit(4);
 }

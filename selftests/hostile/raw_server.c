@@ -98,6 +98,16 @@ fail:
 	return ret;
 }
 
+int raw_server_open_next(struct raw_server *server, struct raw_device *device)
+{
+	long long end = raw_now_ms() + RAW_DEATH_DEADLINE;
+	int ret;
+
+	while ((ret = raw_server_open(server, device, 0)) == -EBUSY && raw_now_ms() < end)
+		raw_pause();
+	return ret;
+}
+
 int raw_server_register_file(struct raw_server *server)
 {
 	if (syscall(__NR_io_uring_register, server->ring.fd, IORING_REGISTER_FILES, &server->chr,
@@ -149,6 +159,11 @@ void raw_server_close(struct raw_server *server)
 void *raw_buffer(struct raw_server *server, unsigned int queue, unsigned int tag)
 {
 	return server->buffers + ((size_t)queue * server->depth + tag) * server->buffer_size;
+}
+
+__u64 raw_address(struct raw_server *server, unsigned int queue, unsigned int tag)
+{
+	return (unsigned long)raw_buffer(server, queue, tag);
 }
 
 void raw_io_queue(struct raw_server *server, unsigned int op, unsigned int queue,
@@ -207,7 +222,8 @@ static void deliver(struct raw_server *server, unsigned int queue, unsigned int 
 		memset(raw_buffer(server, queue, tag), 0, server->buffer_size);
 		/* The buffer that the test chose for the tag's next request stays. */
 		raw_io_queue(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, queue, tag,
-			     raw_request_bytes(&request), request.descriptor.addr);
+			     raw_request_bytes(&request),
+			     request.descriptor.addr ?: raw_address(server, queue, tag));
 		return;
 	}
 	slot = (server->caught_first + server->caught_count++) % (server->queues * server->depth);
@@ -274,7 +290,7 @@ int raw_io_command(struct raw_server *server, unsigned int op, unsigned int queu
 int raw_fetch(struct raw_server *server, unsigned int queue, unsigned int tag)
 {
 	return raw_io_command(server, UBLK_U_IO_FETCH_REQ, queue, tag, 0,
-			      (unsigned long)raw_buffer(server, queue, tag));
+			      raw_address(server, queue, tag));
 }
 
 void raw_fetch_all(struct raw_server *server)
@@ -284,7 +300,7 @@ void raw_fetch_all(struct raw_server *server)
 	for (queue = 0; queue < server->queues; queue++)
 		for (tag = 0; tag < server->depth; tag++)
 			raw_io_queue(server, UBLK_U_IO_FETCH_REQ, queue, tag, 0,
-				     (unsigned long)raw_buffer(server, queue, tag));
+				     raw_address(server, queue, tag));
 }
 
 int raw_serve_control(struct raw_server *server, struct raw_control *control)
@@ -338,10 +354,8 @@ bool raw_catch(struct raw_server *server, struct raw_request *request)
 /* An honest commit with any result: what raw_io_command() says. */
 int raw_commit(struct raw_server *server, const struct raw_request *request, int result)
 {
-	void *buffer = raw_buffer(server, request->queue, request->tag);
-
 	return raw_io_command(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, request->queue, request->tag,
-			      result, (unsigned long)buffer);
+			      result, raw_address(server, request->queue, request->tag));
 }
 
 int raw_single_command(int chr, unsigned int op, const struct ublksrv_io_cmd *command,
