@@ -152,6 +152,16 @@ static int ublk_control_start(struct ublk_device *dev, const struct ublksrv_ctrl
 	return ublk_device_start(dev, (pid_t)cmd->data[0]);
 }
 
+static int ublk_control_start_recovery(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_device_start_recovery(dev);
+}
+
+static int ublk_control_end_recovery(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_device_end_recovery(dev, (pid_t)cmd->data[0]);
+}
+
 static int ublk_control_stop(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
 {
 	return ublk_device_stop(dev);
@@ -177,6 +187,10 @@ static const struct ublk_control_op ublk_control_ops[] = {
 	[_IOC_NR(UBLK_U_CMD_GET_PARAMS)] = {
 		ublk_control_get_params, NEEDS_DEVICE | READ_ONLY
 	},
+	[_IOC_NR(UBLK_U_CMD_START_USER_RECOVERY)] = {
+		ublk_control_start_recovery, NEEDS_DEVICE | NEVER_SLEEPS
+	},
+	[_IOC_NR(UBLK_U_CMD_END_USER_RECOVERY)]	= { ublk_control_end_recovery, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_GET_DEV_INFO2)] = {
 		ublk_control_get_info, NEEDS_DEVICE | READ_ONLY | TAKES_PATH
 	},

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * The server is gone: how that is noticed, and how everything it held is taken back, whatever it
- * was doing. No step waits for the server, and none needs it to cooperate.
+ * was doing. No step waits for the server, and none needs it to cooperate. What becomes of its
+ * requests depends on the device's state (state.c).
  *
  * What tells that a server is gone:
  *  - io_uring asks for a parked command back (server.c); not on 6.1
@@ -9,6 +10,7 @@
  *  - its memory is torn down, by exit or exec, noticed by an mmu_notifier
  *  - polling: where io_uring does not ask, and when a request takes suspiciously long
  */
+#include <linux/blk-mq.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -90,6 +92,32 @@ void ublk_server_dismiss(struct ublk_device *dev)
 	if (dev->server)
 		ublk_server_send_away(dev->server, UBLK_SERVER_GONE);
 	spin_unlock(&dev->lock);
+}
+
+/**
+ * ublk_server_orphan() - find out what becomes of a request without a server
+ * @rq: given up by the caller; started or not
+ * @delivered: a server had it, and may have done it in part
+ *
+ * What waits is neither started nor known to a timeout. Whoever changes what a request's fate
+ * depends on does so under the lock and then kicks the list, so no request waits for nothing.
+ *
+ * Context: any but hard interrupt; does not sleep.
+ */
+void ublk_server_orphan(struct request *rq, bool delivered)
+{
+	struct ublk_queue *queue = rq->mq_hctx->driver_data;
+	struct ublk_device *dev = queue->dev;
+	enum ublk_fate fate;
+
+	spin_lock(&dev->lock);
+	fate = ublk_device_fate(dev, delivered);
+	if (fate != UBLK_FATE_FAIL)
+		blk_mq_requeue_request(rq, fate == UBLK_FATE_RETRY);
+	spin_unlock(&dev->lock);
+
+	if (fate == UBLK_FATE_FAIL)
+		ublk_request_fail(rq);
 }
 
 /* Take back the request that a lost ring's task has. */
@@ -204,14 +232,9 @@ void ublk_server_retire(struct ublk_server *server)
 	cancel_delayed_work_sync(&server->poll);
 	cancel_delayed_work_sync(&dev->gone_work);
 
+	ublk_device_shut(dev);
 	ublk_server_clear_up(server);
-
-	spin_lock(&dev->lock);
-	dev->server = NULL;
-	wake_up_all(&dev->wait);
-	spin_unlock(&dev->lock);
-
-	ublk_device_server_left(dev);
+	ublk_device_server_closed(dev);
 }
 
 static void ublk_server_mm_released(struct mmu_notifier *watch, struct mm_struct *mm)

@@ -89,16 +89,26 @@ static void ublk_request_end_some(struct request *rq, unsigned int bytes)
 /* The server's part in the request is over. */
 static void ublk_request_settle(struct request *rq, const struct ublk_outcome *outcome)
 {
-	if (outcome->again)
+	if (outcome->orphaned)
+		ublk_server_orphan(rq, true);
+	else if (outcome->again)
 		ublk_request_end_some(rq, outcome->bytes);
 	else
 		ublk_request_end(rq, outcome->status);
 }
 
-/* There is no server for the request, nor will there be one. */
-void ublk_request_abort(struct request *rq)
+/* There is no server for the request, nor will there be one that it could wait for. */
+void ublk_request_fail(struct request *rq)
 {
 	ublk_request_end(rq, BLK_STS_IOERR);
+}
+
+/* The server had the request and will not answer. */
+void ublk_request_abort(struct request *rq)
+{
+	const struct ublk_outcome outcome = { .status = BLK_STS_IOERR, .orphaned = true };
+
+	ublk_request_settle(rq, &outcome);
 }
 
 static void ublk_request_describe(const struct request *rq, const struct ublk_slot *slot)
@@ -121,7 +131,7 @@ static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 	    ublk_copy_to_server(rq, slot->addr, blk_rq_bytes(rq)) != blk_rq_bytes(rq)) {
 		/* The server gave a bad buffer. That is no reason to try again. */
 		ublk_slot_unclaim(slot);
-		ublk_request_abort(rq);
+		ublk_request_fail(rq);
 		return;
 	}
 
@@ -136,7 +146,7 @@ static void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
 	struct io_uring_cmd *cmd = ublk_slot_drop(ublk_request_slot(rq));
 
 	io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
-	ublk_request_abort(rq);
+	ublk_server_orphan(rq, false);
 }
 
 /*
@@ -183,8 +193,10 @@ blk_status_t ublk_request_dispatch(struct request *rq)
 
 	if (unlikely(ublk_request_op(rq) < 0))
 		return BLK_STS_NOTSUPP;
-	if (unlikely(!ublk_slot_claim(slot)))
-		return BLK_STS_IOERR;
+	if (unlikely(!ublk_device_is_open(slot->queue->dev) || !ublk_slot_claim(slot))) {
+		ublk_server_orphan(rq, false);
+		return BLK_STS_OK;
+	}
 
 	blk_mq_start_request(rq);
 	cmd = slot->cmd;

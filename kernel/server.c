@@ -34,8 +34,7 @@ static int ublk_server_open(struct inode *inode, struct file *file)
 	spin_lock(&dev->lock);
 	if (dev->state == UBLK_DEVICE_DELETED)
 		ret = -ENODEV;
-	else if (dev->server || dev->state == UBLK_DEVICE_LIVE ||
-		 dev->state == UBLK_DEVICE_STOPPING)
+	else if (!ublk_device_lets_server_in(dev))
 		ret = -EBUSY;
 	else
 		dev->server = server;

@@ -4,6 +4,7 @@
  * down, stop_work, whoever asks for it: a command, the server's death, or module removal.
  */
 #include <linux/blk-mq.h>
+#include <linux/blkdev.h>
 #include <linux/pid_namespace.h>
 
 #include "trace.h"
@@ -14,8 +15,91 @@ static void ublk_device_set_state(struct ublk_device *dev, enum ublk_device_stat
 	lockdep_assert_held(&dev->lock);
 
 	trace_ublk_device(dev, dev->state, to);
-	dev->state = to;
+	WRITE_ONCE(dev->state, to);
 	wake_up_all(&dev->wait);
+}
+
+/* Does the disk outlive its server? */
+static bool ublk_device_can_recover(const struct ublk_device *dev)
+{
+	return dev->info.flags & UBLK_F_USER_RECOVERY;
+}
+
+/* Is there a server that answers? One that has not fetched every tag does not count. */
+bool ublk_device_is_served(const struct ublk_device *dev)
+{
+	lockdep_assert_held(&dev->lock);
+	return dev->server && dev->server->state == UBLK_SERVER_READY;
+}
+
+/* A server may come before there is a disk, and when the disk has lost its last one. */
+bool ublk_device_lets_server_in(const struct ublk_device *dev)
+{
+	lockdep_assert_held(&dev->lock);
+
+	if (dev->server)
+		return false;
+	switch (dev->state) {
+	case UBLK_DEVICE_IDLE:
+	case UBLK_DEVICE_QUIESCED:
+	case UBLK_DEVICE_STOPPED:
+		return true;
+	default:
+		return false;
+	}
+}
+
+/**
+ * ublk_device_fate() - what becomes of a request that no server takes
+ * @dev: the device
+ * @delivered: it died with its server
+ *
+ * While a disk is being added or removed nothing may wait: whoever does that is waited for by
+ * those who could bring a server.
+ */
+enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered)
+{
+	lockdep_assert_held(&dev->lock);
+
+	switch (dev->state) {
+	case UBLK_DEVICE_IDLE:
+	case UBLK_DEVICE_STOPPING:
+		return ublk_device_is_served(dev) ? UBLK_FATE_RETRY : UBLK_FATE_FAIL;
+	case UBLK_DEVICE_LIVE:
+		if (ublk_device_is_served(dev))
+			return UBLK_FATE_RETRY;
+		break;
+	case UBLK_DEVICE_QUIESCING:
+	case UBLK_DEVICE_QUIESCED:
+		break;
+	default:
+		return UBLK_FATE_FAIL;
+	}
+
+	return delivered || !ublk_device_can_recover(dev) ? UBLK_FATE_FAIL : UBLK_FATE_WAIT;
+}
+
+/* What a request's fate depends on has changed. */
+static void ublk_device_kick(struct ublk_device *dev)
+{
+	lockdep_assert_held(&dev->lock);
+
+	if (dev->disk)
+		blk_mq_kick_requeue_list(dev->disk->queue);
+}
+
+/* 0: the server is ready and the one that @pid says; -EAGAIN: it has not fetched everything. */
+static int ublk_device_check_server(const struct ublk_device *dev, pid_t pid)
+{
+	lockdep_assert_held(&dev->lock);
+
+	if (!dev->server || dev->server->state == UBLK_SERVER_FETCHING)
+		return -EAGAIN;
+	if (dev->server->state != UBLK_SERVER_READY)
+		return -EBUSY;
+	if (pid_nr_ns(dev->server->pid, task_active_pid_ns(current)) != pid)
+		return -EINVAL;
+	return 0;
 }
 
 /* Is there news for START_DEV? */
@@ -35,27 +119,32 @@ static int ublk_device_check_start(struct ublk_device *dev, pid_t pid)
 	case UBLK_DEVICE_IDLE:
 		break;
 	case UBLK_DEVICE_STOPPING:
+	case UBLK_DEVICE_ABORTING:
 		return -EBUSY;
 	case UBLK_DEVICE_DELETED:
 		return -ENODEV;
 	default:
 		return -EEXIST;
 	}
+	return ublk_device_check_server(dev, pid);
+}
 
-	if (!dev->server || dev->server->state == UBLK_SERVER_FETCHING)
-		return -EAGAIN;
-	if (dev->server->state != UBLK_SERVER_READY)
-		return -EBUSY;
-	if (pid_nr_ns(dev->server->pid, task_active_pid_ns(current)) != pid)
-		return -EINVAL;
-	return 0;
+/* The disk has no server, and none that just closes it either. */
+static void ublk_device_lose_server(struct ublk_device *dev)
+{
+	lockdep_assert_held(&dev->lock);
+
+	pr_warn_ratelimited("ublkb%u: its server is gone; I/O waits until there is another\n",
+			    dev->id);
+	ublk_device_set_state(dev, UBLK_DEVICE_QUIESCED);
+	ublk_device_kick(dev);
 }
 
 /* The mutex keeps stop_work out until the disk is complete. */
 static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
 {
 	struct gendisk *disk;
-	bool gone;
+	bool served;
 	int ret;
 
 	lockdep_assert_held(&dev->mutex);
@@ -73,10 +162,14 @@ static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
 	spin_lock(&dev->lock);
 	dev->disk = disk;
 	ublk_device_set_state(dev, UBLK_DEVICE_LIVE);
-	gone = !dev->server || ublk_server_is_gone(dev->server);
+	served = ublk_device_is_served(dev);
+	/* It may have closed already, and another one may have come. */
+	if (!served && ublk_device_can_recover(dev) &&
+	    (!dev->server || !ublk_server_is_gone(dev->server)))
+		ublk_device_lose_server(dev);
 	spin_unlock(&dev->lock);
 
-	if (gone)
+	if (!served)
 		ublk_device_server_left(dev);
 	else
 		ublk_device_queue_work(dev, &dev->scan_work);
@@ -112,15 +205,156 @@ int ublk_device_start(struct ublk_device *dev, pid_t pid)
 	return ret;
 }
 
-/* Without a server the disk is of no use: nobody could serve it. */
+/*
+ * The server is gone, but may not have closed the device yet. Without recovery the disk is of no
+ * use any more: nobody could serve it.
+ */
 void ublk_device_server_left(struct ublk_device *dev)
 {
 	guard(spinlock)(&dev->lock);
-	if (dev->state != UBLK_DEVICE_LIVE)
+
+	if (dev->state != UBLK_DEVICE_LIVE && dev->state != UBLK_DEVICE_QUIESCING)
 		return;
+	if (ublk_device_can_recover(dev)) {
+		ublk_device_kick(dev);
+		return;
+	}
 	pr_warn_ratelimited("ublkb%u: its server is gone; I/O fails and the disk is removed\n",
 			    dev->id);
 	ublk_device_queue_work(dev, &dev->stop_work);
+}
+
+/**
+ * ublk_device_shut() - see that no request goes to the next server by mistake
+ * @dev: with a server that is gone
+ *
+ * A disk that lives on must not find the next server's slots before that server is ready. After
+ * this, nobody is left who has seen ublk_device_is_open() and has yet to claim a slot.
+ */
+void ublk_device_shut(struct ublk_device *dev)
+{
+	struct gendisk *disk = NULL;
+
+	spin_lock(&dev->lock);
+	if (dev->state == UBLK_DEVICE_LIVE && ublk_device_can_recover(dev))
+		ublk_device_set_state(dev, UBLK_DEVICE_QUIESCING);
+	if (dev->state == UBLK_DEVICE_QUIESCING) {
+		disk = dev->disk;
+		get_device(disk_to_dev(disk));
+	}
+	spin_unlock(&dev->lock);
+
+	if (disk) {
+		blk_mq_quiesce_queue(disk->queue);
+		blk_mq_unquiesce_queue(disk->queue);
+		put_disk(disk);
+	}
+}
+
+/* The server has closed the device; from here on another one may come. */
+void ublk_device_server_closed(struct ublk_device *dev)
+{
+	spin_lock(&dev->lock);
+	dev->server = NULL;
+	/* LIVE: it was started in the meantime. */
+	if ((dev->state == UBLK_DEVICE_LIVE || dev->state == UBLK_DEVICE_QUIESCING) &&
+	    ublk_device_can_recover(dev))
+		ublk_device_lose_server(dev);
+	wake_up_all(&dev->wait);
+	spin_unlock(&dev->lock);
+
+	ublk_device_server_left(dev);
+}
+
+static bool ublk_device_lacks_server(const struct ublk_device *dev)
+{
+	lockdep_assert_held(&dev->lock);
+	return dev->state == UBLK_DEVICE_QUIESCED;
+}
+
+/**
+ * ublk_device_start_recovery() - START_USER_RECOVERY: may a new server open the device?
+ * @dev: the device
+ *
+ * Return: 0; -EINVAL: its disk does not outlive a server; -EBUSY: it has no disk, or the old
+ * server has not closed it, or a new one is there.
+ */
+int ublk_device_start_recovery(struct ublk_device *dev)
+{
+	if (!ublk_device_can_recover(dev))
+		return -EINVAL;
+
+	guard(spinlock)(&dev->lock);
+	return ublk_device_lacks_server(dev) && !dev->server ? 0 : -EBUSY;
+}
+
+/* Is there news for END_USER_RECOVERY? */
+static bool ublk_device_end_can_go_on(struct ublk_device *dev)
+{
+	guard(spinlock)(&dev->lock);
+	return !ublk_device_lacks_server(dev) ||
+	       (dev->server && dev->server->state != UBLK_SERVER_FETCHING);
+}
+
+/* -EAGAIN: the server has not fetched everything. */
+static int ublk_device_try_end_recovery(struct ublk_device *dev, pid_t pid)
+{
+	int ret;
+
+	guard(spinlock)(&dev->lock);
+
+	if (!ublk_device_lacks_server(dev))
+		return -EBUSY;
+	ret = ublk_device_check_server(dev, pid);
+	if (ret)
+		return ret;
+	ublk_device_set_state(dev, UBLK_DEVICE_LIVE);
+	ublk_device_kick(dev);
+	return 0;
+}
+
+/**
+ * ublk_device_end_recovery() - END_USER_RECOVERY: the new server is to get requests
+ * @dev: the device
+ * @pid: the server's process id, as the caller sees it
+ *
+ * Waits until the server has fetched every tag, is gone, or a signal comes.
+ *
+ * Return: 0 or -errno.
+ */
+int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid)
+{
+	int ret;
+
+	if (!ublk_device_can_recover(dev))
+		return -EINVAL;
+	do {
+		if (wait_event_interruptible(dev->wait, ublk_device_end_can_go_on(dev)))
+			return -EINTR;
+		ret = ublk_device_try_end_recovery(dev, pid);
+	} while (ret == -EAGAIN);
+	return ret;
+}
+
+/* Returns whether there is a disk to remove. From here on nothing waits for a server. */
+static bool ublk_device_begin_removal(struct ublk_device *dev)
+{
+	lockdep_assert_held(&dev->lock);
+
+	switch (dev->state) {
+	case UBLK_DEVICE_LIVE:
+	case UBLK_DEVICE_QUIESCING:
+		ublk_device_set_state(dev, ublk_device_is_served(dev) ? UBLK_DEVICE_STOPPING :
+				      UBLK_DEVICE_ABORTING);
+		break;
+	case UBLK_DEVICE_QUIESCED:
+		ublk_device_set_state(dev, UBLK_DEVICE_ABORTING);
+		break;
+	default:
+		return false;
+	}
+	ublk_device_kick(dev);
+	return true;
 }
 
 /* Under the mutex, so a disk is either complete or not there. */
@@ -130,10 +364,7 @@ static struct gendisk *ublk_device_begin_stop(struct ublk_device *dev, u64 *serv
 	guard(spinlock)(&dev->lock);
 
 	*serving = dev->stops_asked;
-	if (dev->state != UBLK_DEVICE_LIVE)
-		return NULL;
-	ublk_device_set_state(dev, UBLK_DEVICE_STOPPING);
-	return dev->disk;
+	return ublk_device_begin_removal(dev) ? dev->disk : NULL;
 }
 
 /* The way down. The server serves until the disk is gone, then it is sent away. */
@@ -239,9 +470,19 @@ struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev)
 	struct ublksrv_ctrl_dev_info info = dev->info;
 
 	guard(spinlock)(&dev->lock);
-	if (dev->state == UBLK_DEVICE_LIVE || dev->state == UBLK_DEVICE_STOPPING) {
+	switch (dev->state) {
+	case UBLK_DEVICE_LIVE:
+	case UBLK_DEVICE_STOPPING:
+	case UBLK_DEVICE_QUIESCING:
+	case UBLK_DEVICE_ABORTING:
 		info.state = UBLK_S_DEV_LIVE;
 		info.ublksrv_pid = ublk_device_server_pid(dev);
+		break;
+	case UBLK_DEVICE_QUIESCED:
+		info.state = UBLK_S_DEV_QUIESCED;
+		break;
+	default:
+		break;
 	}
 	return info;
 }

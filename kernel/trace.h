@@ -33,6 +33,9 @@
 	{ UBLK_DEVICE_IDLE,	"idle" },	\
 	{ UBLK_DEVICE_LIVE,	"live" },	\
 	{ UBLK_DEVICE_STOPPING,	"stopping" },	\
+	{ UBLK_DEVICE_QUIESCING, "quiescing" },	\
+	{ UBLK_DEVICE_QUIESCED,	"quiesced" },	\
+	{ UBLK_DEVICE_ABORTING,	"aborting" },	\
 	{ UBLK_DEVICE_STOPPED,	"stopped" },	\
 	{ UBLK_DEVICE_DELETED,	"deleted" }
 

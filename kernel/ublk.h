@@ -99,16 +99,37 @@ struct ublk_queue {
  *
  * @UBLK_DEVICE_IDLE:		there is no disk; it may be started
  * @UBLK_DEVICE_LIVE:		the disk is there
- * @UBLK_DEVICE_STOPPING:	the disk is being removed
+ * @UBLK_DEVICE_STOPPING:	the disk is being removed, the server serves it to the end
+ * @UBLK_DEVICE_QUIESCING:	the disk is there, but its server is to get no more requests
+ * @UBLK_DEVICE_QUIESCED:	the disk is there without a server; requests wait for the next one
+ * @UBLK_DEVICE_ABORTING:	the disk is being removed, and there is nobody to serve it
  * @UBLK_DEVICE_STOPPED:	the disk is gone but somebody still has it open
  * @UBLK_DEVICE_DELETED:	no longer in reach of new commands
+ *
+ * Up to STOPPING, requests may go to the server.
  */
 enum ublk_device_state {
 	UBLK_DEVICE_IDLE,
 	UBLK_DEVICE_LIVE,
 	UBLK_DEVICE_STOPPING,
+	UBLK_DEVICE_QUIESCING,
+	UBLK_DEVICE_QUIESCED,
+	UBLK_DEVICE_ABORTING,
 	UBLK_DEVICE_STOPPED,
 	UBLK_DEVICE_DELETED,
+};
+
+/**
+ * enum ublk_fate - what becomes of a request that no server takes
+ *
+ * @UBLK_FATE_FAIL:	it fails
+ * @UBLK_FATE_WAIT:	it waits until the device's state changes
+ * @UBLK_FATE_RETRY:	there is a server again: dispatch it again
+ */
+enum ublk_fate {
+	UBLK_FATE_FAIL,
+	UBLK_FATE_WAIT,
+	UBLK_FATE_RETRY,
 };
 
 /**
@@ -132,7 +153,7 @@ struct ublk_device {
 
 	/* Protects the states, the server and its rings. */
 	spinlock_t lock;
-	enum ublk_device_state state;	/* L */
+	enum ublk_device_state state;	/* L: read locklessly by ublk_device_is_open() */
 	struct ublk_server *server;	/* L: NULL while /dev/ublkcN is not open */
 	struct gendisk *disk;		/* L: referenced from start to the end of stop_work */
 
@@ -149,11 +170,13 @@ struct ublk_device {
 /**
  * struct ublk_outcome - what became of a request
  * @status: how it ends
+ * @orphaned: its server is gone: see ublk_server_orphan()
  * @again: it does not end: what follows the bytes that are done goes round again
  * @bytes: how many bytes are done
  */
 struct ublk_outcome {
 	blk_status_t status;
+	bool orphaned;
 	bool again;
 	unsigned int bytes;
 };
@@ -200,7 +223,14 @@ void ublk_device_stop_work(struct work_struct *work);
 int ublk_device_start(struct ublk_device *dev, pid_t pid);
 int ublk_device_stop(struct ublk_device *dev);
 int ublk_device_mark_deleted(struct ublk_device *dev);
+int ublk_device_start_recovery(struct ublk_device *dev);
+int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid);
 void ublk_device_server_left(struct ublk_device *dev);
+void ublk_device_shut(struct ublk_device *dev);
+void ublk_device_server_closed(struct ublk_device *dev);
+bool ublk_device_lets_server_in(const struct ublk_device *dev);
+bool ublk_device_is_served(const struct ublk_device *dev);
+enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered);
 void ublk_device_disk_freed(struct ublk_device *dev);
 struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
 
@@ -223,6 +253,7 @@ int ublk_server_watch(struct ublk_server *server);
 void ublk_server_suspect(struct ublk_device *dev);
 void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
 void ublk_server_dismiss(struct ublk_device *dev);
+void ublk_server_orphan(struct request *rq, bool delivered);
 void ublk_server_retire(struct ublk_server *server);
 void ublk_server_gone_work(struct work_struct *work);
 void ublk_server_poll_work(struct work_struct *work);
@@ -231,11 +262,18 @@ void ublk_server_poll_work(struct work_struct *work);
 blk_status_t ublk_request_dispatch(struct request *rq);
 void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 result, u64 addr,
 			 unsigned int issue_flags);
+void ublk_request_fail(struct request *rq);
 void ublk_request_abort(struct request *rq);
 
 /* copy.c: request data <-> server memory */
 size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len);
 size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len);
+
+/* May requests go to the server? Pairs with the wait in ublk_device_shut(). */
+static inline bool ublk_device_is_open(const struct ublk_device *dev)
+{
+	return READ_ONCE(dev->state) <= UBLK_DEVICE_STOPPING;
+}
 
 static inline bool ublk_server_is_gone(const struct ublk_server *server)
 {

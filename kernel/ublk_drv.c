@@ -114,7 +114,7 @@ void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk)
 	bool gone;
 
 	spin_lock(&dev->lock);
-	gone = !dev->server || ublk_server_is_gone(dev->server);
+	gone = !ublk_device_is_served(dev);
 	spin_unlock(&dev->lock);
 
 	if (gone)
