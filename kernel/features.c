@@ -27,6 +27,7 @@ static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_URING_CMD_COMP_IN_TASK, .always = true },
 	{ .bit = UBLK_F_CMD_IOCTL_ENCODE, .always = true },
 	{ .bit = UBLK_F_USER_RECOVERY },
+	{ .bit = UBLK_F_USER_RECOVERY_REISSUE, .needs = UBLK_F_USER_RECOVERY },
 };
 
 /* All that this version can do on this kernel. */

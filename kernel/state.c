@@ -59,6 +59,8 @@ bool ublk_device_lets_server_in(const struct ublk_device *dev)
  */
 enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered)
 {
+	u64 features = dev->info.flags;
+
 	lockdep_assert_held(&dev->lock);
 
 	switch (dev->state) {
@@ -76,7 +78,10 @@ enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered)
 		return UBLK_FATE_FAIL;
 	}
 
-	return delivered || !ublk_device_can_recover(dev) ? UBLK_FATE_FAIL : UBLK_FATE_WAIT;
+	if (!(features & UBLK_F_USER_RECOVERY))
+		return UBLK_FATE_FAIL;
+	return delivered && !(features & UBLK_F_USER_RECOVERY_REISSUE) ?
+		UBLK_FATE_FAIL : UBLK_FATE_WAIT;
 }
 
 /* What a request's fate depends on has changed. */

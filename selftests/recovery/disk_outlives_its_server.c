@@ -35,6 +35,12 @@ FIXTURE_VARIANT_ADD(outlives, waiting) {
 	.state = UBLK_S_DEV_QUIESCED,
 	.waits = true,
 };
+FIXTURE_VARIANT_ADD(outlives, reissuing) {
+	.features = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE,
+	.state = UBLK_S_DEV_QUIESCED,
+	.waits = true,
+	.reissued = true,
+};
 
 FIXTURE_SETUP(outlives)
 {
@@ -343,6 +349,21 @@ TEST(without_recovery_nothing_is_recovered)
 	EXPECT_EQ(0, recoverable_await_state(&disk, UBLK_S_DEV_DEAD));
 	EXPECT_EQ(-EINVAL, recoverable_begin_recovery(&disk));
 	EXPECT_EQ(0, recoverable_end(&disk));
+}
+
+TEST(modes_that_do_not_go_together_are_refused)
+{
+	static const __u64 bad[] = {
+		UBLK_F_USER_RECOVERY_REISSUE,
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+		struct ublksrv_ctrl_dev_info info = raw_info(1, 1);
+
+		info.flags = bad[i];
+		EXPECT_EQ(-EINVAL, raw_add_info(&info));
+	}
 }
 
 TEST_HARNESS_MAIN
