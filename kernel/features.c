@@ -27,7 +27,10 @@ static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_URING_CMD_COMP_IN_TASK, .always = true },
 	{ .bit = UBLK_F_CMD_IOCTL_ENCODE, .always = true },
 	{ .bit = UBLK_F_USER_RECOVERY },
-	{ .bit = UBLK_F_USER_RECOVERY_REISSUE, .needs = UBLK_F_USER_RECOVERY },
+	{ .bit = UBLK_F_USER_RECOVERY_REISSUE,
+	  .needs = UBLK_F_USER_RECOVERY, .excludes = UBLK_F_USER_RECOVERY_FAIL_IO },
+	{ .bit = UBLK_F_USER_RECOVERY_FAIL_IO,
+	  .needs = UBLK_F_USER_RECOVERY, .excludes = UBLK_F_USER_RECOVERY_REISSUE },
 };
 
 /* All that this version can do on this kernel. */

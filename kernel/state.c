@@ -42,6 +42,7 @@ bool ublk_device_lets_server_in(const struct ublk_device *dev)
 	switch (dev->state) {
 	case UBLK_DEVICE_IDLE:
 	case UBLK_DEVICE_QUIESCED:
+	case UBLK_DEVICE_FAIL_IO:
 	case UBLK_DEVICE_STOPPED:
 		return true;
 	default:
@@ -78,7 +79,7 @@ enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered)
 		return UBLK_FATE_FAIL;
 	}
 
-	if (!(features & UBLK_F_USER_RECOVERY))
+	if (!(features & UBLK_F_USER_RECOVERY) || (features & UBLK_F_USER_RECOVERY_FAIL_IO))
 		return UBLK_FATE_FAIL;
 	return delivered && !(features & UBLK_F_USER_RECOVERY_REISSUE) ?
 		UBLK_FATE_FAIL : UBLK_FATE_WAIT;
@@ -137,11 +138,13 @@ static int ublk_device_check_start(struct ublk_device *dev, pid_t pid)
 /* The disk has no server, and none that just closes it either. */
 static void ublk_device_lose_server(struct ublk_device *dev)
 {
+	bool fail = dev->info.flags & UBLK_F_USER_RECOVERY_FAIL_IO;
+
 	lockdep_assert_held(&dev->lock);
 
-	pr_warn_ratelimited("ublkb%u: its server is gone; I/O waits until there is another\n",
-			    dev->id);
-	ublk_device_set_state(dev, UBLK_DEVICE_QUIESCED);
+	pr_warn_ratelimited("ublkb%u: its server is gone; I/O %s until there is another\n", dev->id,
+			    fail ? "fails" : "waits");
+	ublk_device_set_state(dev, fail ? UBLK_DEVICE_FAIL_IO : UBLK_DEVICE_QUIESCED);
 	ublk_device_kick(dev);
 }
 
@@ -274,7 +277,7 @@ void ublk_device_server_closed(struct ublk_device *dev)
 static bool ublk_device_lacks_server(const struct ublk_device *dev)
 {
 	lockdep_assert_held(&dev->lock);
-	return dev->state == UBLK_DEVICE_QUIESCED;
+	return dev->state == UBLK_DEVICE_QUIESCED || dev->state == UBLK_DEVICE_FAIL_IO;
 }
 
 /**
@@ -353,6 +356,7 @@ static bool ublk_device_begin_removal(struct ublk_device *dev)
 				      UBLK_DEVICE_ABORTING);
 		break;
 	case UBLK_DEVICE_QUIESCED:
+	case UBLK_DEVICE_FAIL_IO:
 		ublk_device_set_state(dev, UBLK_DEVICE_ABORTING);
 		break;
 	default:
@@ -485,6 +489,9 @@ struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev)
 		break;
 	case UBLK_DEVICE_QUIESCED:
 		info.state = UBLK_S_DEV_QUIESCED;
+		break;
+	case UBLK_DEVICE_FAIL_IO:
+		info.state = UBLK_S_DEV_FAIL_IO;
 		break;
 	default:
 		break;

@@ -35,6 +35,7 @@
 	{ UBLK_DEVICE_STOPPING,	"stopping" },	\
 	{ UBLK_DEVICE_QUIESCING, "quiescing" },	\
 	{ UBLK_DEVICE_QUIESCED,	"quiesced" },	\
+	{ UBLK_DEVICE_FAIL_IO,	"fail-io" },	\
 	{ UBLK_DEVICE_ABORTING,	"aborting" },	\
 	{ UBLK_DEVICE_STOPPED,	"stopped" },	\
 	{ UBLK_DEVICE_DELETED,	"deleted" }

@@ -102,6 +102,7 @@ struct ublk_queue {
  * @UBLK_DEVICE_STOPPING:	the disk is being removed, the server serves it to the end
  * @UBLK_DEVICE_QUIESCING:	the disk is there, but its server is to get no more requests
  * @UBLK_DEVICE_QUIESCED:	the disk is there without a server; requests wait for the next one
+ * @UBLK_DEVICE_FAIL_IO:	the disk is there without a server; requests fail
  * @UBLK_DEVICE_ABORTING:	the disk is being removed, and there is nobody to serve it
  * @UBLK_DEVICE_STOPPED:	the disk is gone but somebody still has it open
  * @UBLK_DEVICE_DELETED:	no longer in reach of new commands
@@ -114,6 +115,7 @@ enum ublk_device_state {
 	UBLK_DEVICE_STOPPING,
 	UBLK_DEVICE_QUIESCING,
 	UBLK_DEVICE_QUIESCED,
+	UBLK_DEVICE_FAIL_IO,
 	UBLK_DEVICE_ABORTING,
 	UBLK_DEVICE_STOPPED,
 	UBLK_DEVICE_DELETED,

@@ -41,6 +41,10 @@ FIXTURE_VARIANT_ADD(outlives, reissuing) {
 	.waits = true,
 	.reissued = true,
 };
+FIXTURE_VARIANT_ADD(outlives, failing) {
+	.features = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_FAIL_IO,
+	.state = UBLK_S_DEV_FAIL_IO,
+};
 
 FIXTURE_SETUP(outlives)
 {
@@ -355,6 +359,8 @@ TEST(modes_that_do_not_go_together_are_refused)
 {
 	static const __u64 bad[] = {
 		UBLK_F_USER_RECOVERY_REISSUE,
+		UBLK_F_USER_RECOVERY_FAIL_IO,
+		UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE | UBLK_F_USER_RECOVERY_FAIL_IO,
 	};
 	unsigned int i;
 
