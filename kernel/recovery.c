@@ -94,6 +94,25 @@ void ublk_server_dismiss(struct ublk_device *dev)
 	spin_unlock(&dev->lock);
 }
 
+static bool ublk_queue_has_parked(struct ublk_queue *queue)
+{
+	for (u16 tag = 0; tag < queue->depth; tag++) {
+		if (ublk_slot_is_parked(&queue->slots[tag]))
+			return true;
+	}
+	return false;
+}
+
+/* Does each queue have a command by which the server can be told to leave? */
+bool ublk_server_can_be_told(struct ublk_device *dev)
+{
+	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
+		if (!ublk_queue_has_parked(&dev->queues[i]))
+			return false;
+	}
+	return true;
+}
+
 /**
  * ublk_server_orphan() - find out what becomes of a request without a server
  * @rq: given up by the caller; started or not

@@ -95,6 +95,14 @@ void ublk_slot_retire(struct ublk_slot *slot)
 	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_DEAD));
 }
 
+/* A command waits for a request, so its task can be told something by answering it. */
+bool ublk_slot_is_parked(const struct ublk_slot *slot)
+{
+	int state = atomic_read(&slot->state);
+
+	return state == UBLK_SLOT_ARMED || state == UBLK_SLOT_PINNED;
+}
+
 /* Somebody owns the slot who will park its command, or answer it, in a moment. */
 bool ublk_slot_is_passing(const struct ublk_slot *slot)
 {

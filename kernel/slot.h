@@ -84,6 +84,7 @@ bool ublk_slot_take(struct ublk_slot *slot);
 void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr);
 
 /* The end of a server. */
+bool ublk_slot_is_parked(const struct ublk_slot *slot);
 bool ublk_slot_is_passing(const struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_cancel(struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot);

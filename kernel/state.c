@@ -5,10 +5,14 @@
  */
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/jiffies.h>
 #include <linux/pid_namespace.h>
 
 #include "trace.h"
 #include "ublk.h"
+
+/* How soon to look again whether a server has become idle enough to be told to leave. */
+#define UBLK_QUIESCE_INTERVAL	msecs_to_jiffies(5)
 
 static void ublk_device_set_state(struct ublk_device *dev, enum ublk_device_state to)
 {
@@ -73,6 +77,9 @@ enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered)
 			return UBLK_FATE_RETRY;
 		break;
 	case UBLK_DEVICE_QUIESCING:
+		if (ublk_device_is_served(dev))
+			return UBLK_FATE_WAIT;
+		break;
 	case UBLK_DEVICE_QUIESCED:
 		break;
 	default:
@@ -341,6 +348,71 @@ int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid)
 			return -EINTR;
 		ret = ublk_device_try_end_recovery(dev, pid);
 	} while (ret == -EAGAIN);
+	return ret;
+}
+
+/* 0: the server leaves or has left; -EAGAIN: it cannot be told yet. */
+static int ublk_device_try_quiesce(struct ublk_device *dev)
+{
+	bool told = ublk_server_can_be_told(dev);
+
+	guard(spinlock)(&dev->lock);
+
+	if (ublk_device_lacks_server(dev))
+		return 0;
+	if (dev->state != UBLK_DEVICE_LIVE && dev->state != UBLK_DEVICE_QUIESCING)
+		return -ENODEV;
+	if (!ublk_device_is_served(dev))
+		return 0;
+
+	/* With nothing new to do, the server has something to wait with sooner or later. */
+	if (dev->state == UBLK_DEVICE_LIVE)
+		ublk_device_set_state(dev, UBLK_DEVICE_QUIESCING);
+	return told ? 0 : -EAGAIN;
+}
+
+static void ublk_device_unquiesce(struct ublk_device *dev)
+{
+	guard(spinlock)(&dev->lock);
+
+	if (dev->state != UBLK_DEVICE_QUIESCING || !ublk_device_is_served(dev))
+		return;
+	ublk_device_set_state(dev, UBLK_DEVICE_LIVE);
+	ublk_device_kick(dev);
+}
+
+/**
+ * ublk_device_quiesce() - QUIESCE_DEV: send the server away, for the next one to come
+ * @dev: the device
+ * @timeout_ms: how long to wait until the server can be told, 0: for ever
+ *
+ * What the server has it may still commit. What comes waits, until then in all modes of recovery.
+ *
+ * Return: 0; the device has its new state when the server has closed it. -EBUSY if the server
+ * kept some queue entirely busy all the time, -EINTR if a signal came: nothing has changed then.
+ */
+int ublk_device_quiesce(struct ublk_device *dev, u64 timeout_ms)
+{
+	u64 end = get_jiffies_64() + msecs_to_jiffies(min_t(u64, timeout_ms, UINT_MAX));
+	int ret;
+
+	if (!(dev->info.flags & UBLK_F_QUIESCE))
+		return -EOPNOTSUPP;
+
+	while ((ret = ublk_device_try_quiesce(dev)) == -EAGAIN) {
+		if (timeout_ms && time_after_eq64(get_jiffies_64(), end))
+			ret = -EBUSY;
+		else if (wait_event_interruptible_timeout(dev->wait, ublk_server_can_be_told(dev),
+							  UBLK_QUIESCE_INTERVAL) < 0)
+			ret = -EINTR;
+		else
+			continue;
+		break;
+	}
+	if (ret)
+		ublk_device_unquiesce(dev);
+	else
+		ublk_server_dismiss(dev);
 	return ret;
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * fio writes and verifies while servers are killed one after the other. It sees neither an error nor
- * wrong data.
+ * fio writes and verifies while servers are killed, or sent away, one after the other. It sees
+ * neither an error nor wrong data.
  */
 // # timeout: 300
 #include <errno.h>
@@ -21,10 +21,15 @@ FIXTURE(fio) {
 
 FIXTURE_VARIANT(fio) {
 	__u64 features;
+	bool quiesce;
 };
 
 FIXTURE_VARIANT_ADD(fio, killed) {
 	.features = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_REISSUE,
+};
+FIXTURE_VARIANT_ADD(fio, quiesced) {
+	.features = UBLK_F_USER_RECOVERY | UBLK_F_QUIESCE,
+	.quiesce = true,
 };
 
 FIXTURE_SETUP(fio)
@@ -51,6 +56,17 @@ static pid_t start_fio(int id)
 	_exit(127);
 }
 
+static void lose_server(struct __test_metadata *_metadata, struct recoverable *disk, bool quiesce)
+{
+	if (!quiesce) {
+		ASSERT_EQ(0, recoverable_kill(disk));
+		return;
+	}
+	ASSERT_EQ(0, recoverable_quiesce(disk, RAW_DEADLINE));
+	ASSERT_EQ(0, raw_reap(disk->pid, RAW_DEATH_DEADLINE));
+	disk->pid = -1;
+}
+
 TEST_F_TIMEOUT(fio, sees_no_error, 240)
 {
 	unsigned int rounds = 0, seed = 42;
@@ -66,7 +82,7 @@ TEST_F_TIMEOUT(fio, sees_no_error, 240)
 		status = raw_reap(self->pid, rand_r(&seed) % 200);
 		if (status != -ETIME)
 			break;
-		ASSERT_EQ(0, recoverable_kill(&self->disk));
+		lose_server(_metadata, &self->disk, variant->quiesce);
 		ASSERT_EQ(0, recoverable_await_state(&self->disk, UBLK_S_DEV_QUIESCED));
 		ASSERT_EQ(0, recoverable_recover(&self->disk, SERVES));
 		rounds++;

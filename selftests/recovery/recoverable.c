@@ -169,3 +169,8 @@ int recoverable_recover(struct recoverable *self, enum recoverable_server server
 		ret = recoverable_serve(self, server);
 	return ret ? ret : recoverable_end_recovery(self, self->pid);
 }
+
+int recoverable_quiesce(struct recoverable *self, __u64 timeout_ms)
+{
+	return recoverable_command(self->device.id, UBLK_U_CMD_QUIESCE_DEV, timeout_ms);
+}

@@ -40,6 +40,7 @@ int recoverable_begin_recovery(struct recoverable *self);
 int recoverable_end_recovery(struct recoverable *self, pid_t pid);
 /* From a device that has lost its server to one that has another. */
 int recoverable_recover(struct recoverable *self, enum recoverable_server server);
+int recoverable_quiesce(struct recoverable *self, __u64 timeout_ms);
 
 /* A control command with nothing but a number. */
 int recoverable_command(int id, unsigned int op, __u64 data);
