@@ -172,6 +172,11 @@ static int ublk_control_quiesce(struct ublk_device *dev, const struct ublksrv_ct
 	return ublk_device_quiesce(dev, cmd->data[0]);
 }
 
+static int ublk_control_resize(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_device_resize(dev, cmd->data[0]);
+}
+
 static int ublk_control_del(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
 {
 	return ublk_device_delete(dev);
@@ -203,6 +208,7 @@ static const struct ublk_control_op ublk_control_ops[] = {
 		ublk_control_get_features, NEVER_SLEEPS | ANYBODY
 	},
 	[_IOC_NR(UBLK_U_CMD_DEL_DEV_ASYNC)]	= { ublk_control_del, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_UPDATE_SIZE)]	= { ublk_control_resize, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_QUIESCE_DEV)]	= { ublk_control_quiesce, NEEDS_DEVICE },
 };
 

@@ -31,6 +31,7 @@ static const struct ublk_feature ublk_features[] = {
 	  .needs = UBLK_F_USER_RECOVERY, .excludes = UBLK_F_USER_RECOVERY_FAIL_IO },
 	{ .bit = UBLK_F_USER_RECOVERY_FAIL_IO,
 	  .needs = UBLK_F_USER_RECOVERY, .excludes = UBLK_F_USER_RECOVERY_REISSUE },
+	{ .bit = UBLK_F_UPDATE_SIZE },
 	{ .bit = UBLK_F_QUIESCE, .needs = UBLK_F_USER_RECOVERY },
 };
 

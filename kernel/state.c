@@ -513,6 +513,47 @@ int ublk_device_stop(struct ublk_device *dev)
 	return 0;
 }
 
+/* Returns the disk with a reference, or NULL if there is none that has a future. */
+static struct gendisk *ublk_device_get_disk(struct ublk_device *dev)
+{
+	guard(spinlock)(&dev->lock);
+
+	switch (dev->state) {
+	case UBLK_DEVICE_LIVE:
+	case UBLK_DEVICE_QUIESCING:
+	case UBLK_DEVICE_QUIESCED:
+	case UBLK_DEVICE_FAIL_IO:
+		get_device(disk_to_dev(dev->disk));
+		return dev->disk;
+	default:
+		return NULL;
+	}
+}
+
+/**
+ * ublk_device_resize() - UPDATE_SIZE
+ * @dev: the device
+ * @sectors: of 512 bytes
+ *
+ * Return: 0; -ENODEV: there is no disk; -EINVAL: no disk can be so large.
+ */
+int ublk_device_resize(struct ublk_device *dev, u64 sectors)
+{
+	struct gendisk *disk;
+
+	if (sectors > (u64)LLONG_MAX >> SECTOR_SHIFT)
+		return -EINVAL;
+
+	guard(mutex)(&dev->mutex);
+	disk = ublk_device_get_disk(dev);
+	if (!disk)
+		return -ENODEV;
+	dev->params.basic.dev_sectors = sectors;
+	set_capacity_and_notify(disk, sectors);
+	put_disk(disk);
+	return 0;
+}
+
 /* 1: marked as deleted; 0: somebody else has done it; -EAGAIN: it was started again. */
 int ublk_device_mark_deleted(struct ublk_device *dev)
 {

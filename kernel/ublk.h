@@ -228,6 +228,7 @@ int ublk_device_mark_deleted(struct ublk_device *dev);
 int ublk_device_start_recovery(struct ublk_device *dev);
 int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid);
 int ublk_device_quiesce(struct ublk_device *dev, u64 timeout_ms);
+int ublk_device_resize(struct ublk_device *dev, u64 sectors);
 void ublk_device_server_left(struct ublk_device *dev);
 void ublk_device_shut(struct ublk_device *dev);
 void ublk_device_server_closed(struct ublk_device *dev);
