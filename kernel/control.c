@@ -167,6 +167,11 @@ static int ublk_control_stop(struct ublk_device *dev, const struct ublksrv_ctrl_
 	return ublk_device_stop(dev);
 }
 
+static int ublk_control_try_stop(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_device_try_stop(dev);
+}
+
 static int ublk_control_quiesce(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
 {
 	return ublk_device_quiesce(dev, cmd->data[0]);
@@ -210,6 +215,7 @@ static const struct ublk_control_op ublk_control_ops[] = {
 	[_IOC_NR(UBLK_U_CMD_DEL_DEV_ASYNC)]	= { ublk_control_del, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_UPDATE_SIZE)]	= { ublk_control_resize, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_QUIESCE_DEV)]	= { ublk_control_quiesce, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_TRY_STOP_DEV)]	= { ublk_control_try_stop, NEEDS_DEVICE },
 };
 
 /* NULL: there is no such command. */

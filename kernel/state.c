@@ -431,6 +431,10 @@ static bool ublk_device_begin_removal(struct ublk_device *dev)
 	case UBLK_DEVICE_FAIL_IO:
 		ublk_device_set_state(dev, UBLK_DEVICE_ABORTING);
 		break;
+	case UBLK_DEVICE_STOPPING:
+	case UBLK_DEVICE_ABORTING:
+		/* Begun by ublk_device_try_stop(): stop_work alone ends it. */
+		return true;
 	default:
 		return false;
 	}
@@ -528,6 +532,50 @@ static struct gendisk *ublk_device_get_disk(struct ublk_device *dev)
 	default:
 		return NULL;
 	}
+}
+
+/* Whoever opens a disk holds its open_mutex and asks ublk_device_goes_away(). */
+static int ublk_device_begin_stop_if_unused(struct ublk_device *dev, struct gendisk *disk)
+{
+	lockdep_assert_held(&disk->open_mutex);
+	guard(spinlock)(&dev->lock);
+
+	if (dev->disk != disk)
+		return -ENODEV;
+	if (disk_openers(disk))
+		return -EBUSY;
+	ublk_device_begin_removal(dev);
+	return 0;
+}
+
+/**
+ * ublk_device_try_stop() - TRY_STOP_DEV: STOP_DEV unless somebody uses the disk
+ * @dev: the device
+ *
+ * Return: as ublk_device_stop(); -ENODEV: there is no disk; -EBUSY: somebody has it open.
+ */
+int ublk_device_try_stop(struct ublk_device *dev)
+{
+	struct gendisk *disk = ublk_device_get_disk(dev);
+	int ret;
+
+	if (!disk)
+		return -ENODEV;
+	/* Whoever reads partitions holds it, and waits for the server. */
+	ret = mutex_lock_interruptible(&disk->open_mutex);
+	if (!ret) {
+		ret = ublk_device_begin_stop_if_unused(dev, disk);
+		mutex_unlock(&disk->open_mutex);
+	}
+	put_disk(disk);
+	return ret ?: ublk_device_stop(dev);
+}
+
+/* Is it too late to open the disk? */
+bool ublk_device_goes_away(struct ublk_device *dev)
+{
+	guard(spinlock)(&dev->lock);
+	return dev->state == UBLK_DEVICE_STOPPING || dev->state >= UBLK_DEVICE_ABORTING;
 }
 
 /**

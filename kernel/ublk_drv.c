@@ -59,6 +59,16 @@ const struct blk_mq_ops ublk_mq_ops = {
 	.timeout	= ublk_timeout,
 };
 
+/* Before the opener is counted, with open_mutex held. */
+static int ublk_open_disk(struct gendisk *disk, blk_mode_t mode)
+{
+	struct ublk_device *dev = disk->private_data;
+
+	return ublk_device_goes_away(dev) ? -ENXIO : 0;
+}
+
+UBLK_DEFINE_BLOCK_OPEN(ublk_open, ublk_open_disk)
+
 static void ublk_free_disk(struct gendisk *disk)
 {
 	ublk_device_disk_freed(disk->private_data);
@@ -66,6 +76,7 @@ static void ublk_free_disk(struct gendisk *disk)
 
 static const struct block_device_operations ublk_disk_fops = {
 	.owner		= THIS_MODULE,
+	.open		= ublk_open,
 	.free_disk	= ublk_free_disk,
 };
 
