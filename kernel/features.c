@@ -33,6 +33,7 @@ static const struct ublk_feature ublk_features[] = {
 	  .needs = UBLK_F_USER_RECOVERY, .excludes = UBLK_F_USER_RECOVERY_REISSUE },
 	{ .bit = UBLK_F_UPDATE_SIZE },
 	{ .bit = UBLK_F_QUIESCE, .needs = UBLK_F_USER_RECOVERY },
+	{ .bit = UBLK_F_PER_IO_DAEMON, .always = true },
 	{ .bit = UBLK_F_SAFE_STOP_DEV, .always = true },
 };
 
