@@ -35,6 +35,7 @@ static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_QUIESCE, .needs = UBLK_F_USER_RECOVERY },
 	{ .bit = UBLK_F_PER_IO_DAEMON, .always = true },
 	{ .bit = UBLK_F_SAFE_STOP_DEV, .always = true },
+	{ .bit = UBLK_F_NO_AUTO_PART_SCAN },
 };
 
 /* All that this version can do on this kernel. */

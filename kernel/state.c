@@ -184,9 +184,11 @@ static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
 		ublk_device_lose_server(dev);
 	spin_unlock(&dev->lock);
 
+	if (served)
+		ublk_disk_allow_scan(disk);
 	if (!served)
 		ublk_device_server_left(dev);
-	else
+	else if (!(dev->info.flags & UBLK_F_NO_AUTO_PART_SCAN))
 		ublk_device_queue_work(dev, &dev->scan_work);
 	return 0;
 }

@@ -200,6 +200,7 @@ extern struct workqueue_struct *ublk_server_workqueue;
 extern const struct blk_mq_ops ublk_mq_ops;
 struct gendisk *ublk_disk_add(struct ublk_device *dev);
 void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk);
+void ublk_disk_allow_scan(struct gendisk *disk);
 void ublk_disk_scan_work(struct work_struct *work);
 
 /* control.c: /dev/ublk-control */

@@ -133,6 +133,12 @@ void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk)
 	del_gendisk(disk);
 }
 
+/* Somebody may want the partition table to be read, at once or later. */
+void ublk_disk_allow_scan(struct gendisk *disk)
+{
+	clear_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
+}
+
 void ublk_disk_scan_work(struct work_struct *work)
 {
 	struct ublk_device *dev = container_of(work, struct ublk_device, scan_work);
@@ -145,7 +151,6 @@ void ublk_disk_scan_work(struct work_struct *work)
 	spin_unlock(&dev->lock);
 
 	if (disk) {
-		clear_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
 		mutex_lock(&disk->open_mutex);
 		bdev_disk_changed(disk, false);
 		mutex_unlock(&disk->open_mutex);
