@@ -21,8 +21,8 @@
  * @NEEDS_DEVICE:	dev_id names an existing device
  * @NEVER_SLEEPS:	may run where it is submitted, with the ring's lock held
  * @READ_ONLY:		read permission on the device's node is enough
- * @ANYBODY:		no permission is needed
- * @TAKES_PATH:		the buffer starts with the path of the device's node
+ * @ANYBODY:		it sees for itself who may do what
+ * @TAKES_PATH:		the buffer starts with the path of the device's node in any case
  * @UNTIL_FREED:	after success, wait until nobody uses the device any more
  */
 enum ublk_control_flags {
@@ -194,7 +194,7 @@ static const struct ublk_control_op ublk_control_ops[] = {
 	[_IOC_NR(UBLK_U_CMD_GET_DEV_INFO)] = {
 		ublk_control_get_info, NEEDS_DEVICE | READ_ONLY | NEVER_SLEEPS
 	},
-	[_IOC_NR(UBLK_U_CMD_ADD_DEV)]		= { ublk_control_add, 0 },
+	[_IOC_NR(UBLK_U_CMD_ADD_DEV)]		= { ublk_control_add, ANYBODY },
 	[_IOC_NR(UBLK_U_CMD_DEL_DEV)]		= { ublk_control_del, NEEDS_DEVICE | UNTIL_FREED },
 	[_IOC_NR(UBLK_U_CMD_START_DEV)]		= { ublk_control_start, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_STOP_DEV)]		= { ublk_control_stop, NEEDS_DEVICE },
@@ -274,19 +274,37 @@ static int ublk_control_take_path(struct ublk_device *dev, const struct ublk_con
 	return 0;
 }
 
+/*
+ * Who may do what to a device is up to the permissions of its node if it is an unprivileged one.
+ * Whoever may do everything need not name the node.
+ */
+static int ublk_control_check_caller(struct ublk_device *dev, const struct ublk_control_op *op,
+				     struct ublksrv_ctrl_cmd *cmd)
+{
+	bool unprivileged = dev->info.flags & UBLK_F_UNPRIVILEGED_DEV;
+
+	if (!capable(CAP_SYS_ADMIN)) {
+		if (!unprivileged)
+			return -EPERM;
+		return ublk_control_take_path(dev, op, cmd);
+	}
+	if ((op->flags & TAKES_PATH) || (unprivileged && cmd->dev_path_len))
+		return ublk_control_take_path(dev, op, cmd);
+	return 0;
+}
+
 /* For a command that needs a device. */
 static int ublk_control_run_on_device(const struct ublk_control_op *op,
 				      struct ublksrv_ctrl_cmd *cmd)
 {
 	struct ublk_device *dev = ublk_device_find(cmd->dev_id);
 	u64 serial;
-	int ret = 0;
+	int ret;
 
 	if (!dev)
 		return -ENODEV;
 	serial = dev->serial;
-	if (op->flags & TAKES_PATH)
-		ret = ublk_control_take_path(dev, op, cmd);
+	ret = ublk_control_check_caller(dev, op, cmd);
 	if (!ret)
 		ret = op->run(dev, cmd);
 	ublk_device_put(dev);
@@ -299,8 +317,6 @@ static int ublk_control_run_on_device(const struct ublk_control_op *op,
 
 static int ublk_control_run(const struct ublk_control_op *op, struct ublksrv_ctrl_cmd *cmd)
 {
-	if (!(op->flags & ANYBODY) && !capable(CAP_SYS_ADMIN))
-		return -EPERM;
 	if (op->flags & NEEDS_DEVICE)
 		return ublk_control_run_on_device(op, cmd);
 	return op->run(NULL, cmd);
@@ -316,10 +332,6 @@ static int ublk_control_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_f
 		return -EINVAL;
 	if (!op)
 		return -EOPNOTSUPP;
-	/* io_uring sends it again from a worker thread. */
-	if (!(op->flags & NEVER_SLEEPS) && (issue_flags & IO_URING_F_NONBLOCK))
-		return -EAGAIN;
-
 	/* The payload may lie in memory that the sender can change. */
 	payload = ublk_cmd_payload128(cmd, struct ublksrv_ctrl_cmd);
 	copy = (struct ublksrv_ctrl_cmd) {
@@ -330,6 +342,11 @@ static int ublk_control_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_f
 		.data[0] = READ_ONCE(payload->data[0]),
 		.dev_path_len = READ_ONCE(payload->dev_path_len),
 	};
+	/* io_uring sends it again from a worker thread. Looking up a path may sleep, too. */
+	if ((!(op->flags & NEVER_SLEEPS) || copy.dev_path_len) &&
+	    (issue_flags & IO_URING_F_NONBLOCK))
+		return -EAGAIN;
+
 	return ublk_control_run(op, &copy);
 }
 

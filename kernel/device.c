@@ -3,6 +3,7 @@
 #include <linux/blk-mq.h>
 #include <linux/idr.h>
 #include <linux/kdev_t.h>
+#include <linux/moduleparam.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -12,6 +13,12 @@
 static DEFINE_XARRAY_ALLOC(ublk_devices);
 static DECLARE_WAIT_QUEUE_HEAD(ublk_devices_wait);
 static atomic64_t ublk_device_serial;
+
+/* How many unprivileged devices there may be, and are. */
+static unsigned int ublks_max = 64;
+module_param(ublks_max, uint, 0644);
+MODULE_PARM_DESC(ublks_max, "how many devices users without privileges may have, all together");
+static atomic_t ublk_devices_unprivileged;
 
 static dev_t ublk_chardev_numbers;
 static struct class *ublk_chardev_class;
@@ -48,6 +55,23 @@ static void ublk_device_free_queues(struct ublk_device *dev)
 		ublk_queue_free(&dev->queues[i]);
 }
 
+/* Make room for a device with these features among those that users may have. */
+static int ublk_device_count(u64 features)
+{
+	if (!(features & UBLK_F_UNPRIVILEGED_DEV))
+		return 0;
+	if (atomic_inc_return(&ublk_devices_unprivileged) <= READ_ONCE(ublks_max))
+		return 0;
+	atomic_dec(&ublk_devices_unprivileged);
+	return -EACCES;
+}
+
+static void ublk_device_uncount(u64 features)
+{
+	if (features & UBLK_F_UNPRIVILEGED_DEV)
+		atomic_dec(&ublk_devices_unprivileged);
+}
+
 /* The last reference is gone, also those of disk and server. */
 static void ublk_device_release(struct device *chardev)
 {
@@ -56,6 +80,7 @@ static void ublk_device_release(struct device *chardev)
 	blk_mq_free_tag_set(&dev->tag_set);
 	ublk_device_free_queues(dev);
 	mutex_destroy(&dev->mutex);
+	ublk_device_uncount(dev->info.flags);
 
 	/* Module removal waits for an empty table, then for a grace period: we are code, too. */
 	rcu_read_lock();
@@ -157,9 +182,13 @@ struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *asked)
 	struct ublk_device *dev;
 	int ret;
 
+	ret = ublk_device_count(asked->flags);
+	if (ret)
+		return ERR_PTR(ret);
+	ret = -ENOMEM;
 	dev = kzalloc_flex(*dev, queues, queues);
 	if (!dev)
-		return ERR_PTR(-ENOMEM);
+		goto err_uncount;
 	ret = ublk_device_take_id(asked->dev_id, &dev->id);
 	if (ret)
 		goto err_free;
@@ -193,6 +222,8 @@ err_give_id:
 	wake_up_all(&ublk_devices_wait);
 err_free:
 	kfree(dev);
+err_uncount:
+	ublk_device_uncount(asked->flags);
 	return ERR_PTR(ret);
 }
 

@@ -14,6 +14,7 @@
 #include <linux/io_uring/cmd.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 
 #include "compat/server_monitor.h"
@@ -326,6 +327,17 @@ void ublk_server_poll_work(struct work_struct *work)
 
 	if (!UBLK_CAN_CANCEL_CMD && !ublk_server_is_gone(server))
 		queue_delayed_work(ublk_server_workqueue, &server->poll, UBLK_POLL_INTERVAL);
+}
+
+/* The server may not make anybody wait so long. */
+void ublk_server_kill(struct ublk_device *dev)
+{
+	spin_lock(&dev->lock);
+	if (dev->server) {
+		pr_warn_ratelimited("ublkb%u: its server does not answer and is killed\n", dev->id);
+		kill_pid(dev->server->pid, SIGKILL, 1);
+	}
+	spin_unlock(&dev->lock);
 }
 
 /* A request takes long: look whether there is still somebody who could answer it. */

@@ -3,6 +3,7 @@
  * /dev/ublkcN, the server's side of a device: open, close, mapping, FETCH and COMMIT. Nothing of
  * what comes in here is trusted; it is read once and checked before it is used.
  */
+#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/nospec.h>
@@ -28,6 +29,7 @@ static int ublk_server_open(struct inode *inode, struct file *file)
 	server->dev = dev;
 	server->mm = current->mm;
 	server->pid = get_pid(task_tgid(current));
+	server->privileged = capable(CAP_SYS_ADMIN);
 	INIT_LIST_HEAD(&server->rings);
 	INIT_DELAYED_WORK(&server->poll, ublk_server_poll_work);
 

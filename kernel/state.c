@@ -159,7 +159,7 @@ static void ublk_device_lose_server(struct ublk_device *dev)
 static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
 {
 	struct gendisk *disk;
-	bool served;
+	bool served, trusted;
 	int ret;
 
 	lockdep_assert_held(&dev->mutex);
@@ -178,17 +178,20 @@ static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
 	dev->disk = disk;
 	ublk_device_set_state(dev, UBLK_DEVICE_LIVE);
 	served = ublk_device_is_served(dev);
+	/* What a partition table can do to the kernel, nobody without privileges may try. */
+	trusted = served && dev->server->privileged &&
+		  !(dev->info.flags & UBLK_F_UNPRIVILEGED_DEV);
 	/* It may have closed already, and another one may have come. */
 	if (!served && ublk_device_can_recover(dev) &&
 	    (!dev->server || !ublk_server_is_gone(dev->server)))
 		ublk_device_lose_server(dev);
 	spin_unlock(&dev->lock);
 
-	if (served)
+	if (trusted)
 		ublk_disk_allow_scan(disk);
 	if (!served)
 		ublk_device_server_left(dev);
-	else if (!(dev->info.flags & UBLK_F_NO_AUTO_PART_SCAN))
+	else if (trusted && !(dev->info.flags & UBLK_F_NO_AUTO_PART_SCAN))
 		ublk_device_queue_work(dev, &dev->scan_work);
 	return 0;
 }

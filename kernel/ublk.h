@@ -77,6 +77,7 @@ struct ublk_server {
 	struct pid *pid;		/* C: the opener's process, referenced */
 	struct mm_struct *mm;		/* C: the opener's memory, kept by watch */
 	struct mmu_notifier watch;	/* tells when that memory goes: exit or exec */
+	bool privileged;		/* C: was so when it opened the device */
 	enum ublk_server_state state;	/* L: read locklessly by ublk_server_is_gone() */
 	unsigned int fetched;		/* L: how many tags have been fetched */
 	struct list_head rings;		/* L */
@@ -257,6 +258,7 @@ void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring);
 
 /* recovery.c: the server is gone */
 int ublk_server_watch(struct ublk_server *server);
+void ublk_server_kill(struct ublk_device *dev);
 void ublk_server_suspect(struct ublk_device *dev);
 void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
 void ublk_server_dismiss(struct ublk_device *dev);

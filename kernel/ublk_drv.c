@@ -5,6 +5,8 @@
  */
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/capability.h>
+#include <linux/cred.h>
 #include <linux/module.h>
 
 #include "ublk.h"
@@ -43,11 +45,16 @@ static int ublk_init_hctx(struct blk_mq_hw_ctx *hctx, void *driver_data, unsigne
 	return 0;
 }
 
-/* A slow server is not an error; a dead one is noticed. */
+/*
+ * A slow server is not an error; a dead one is noticed. A user's server that makes others wait for
+ * ever, those who sync all disks for example, does not live on.
+ */
 static enum blk_eh_timer_return ublk_timeout(struct request *rq)
 {
 	struct ublk_queue *queue = rq->mq_hctx->driver_data;
 
+	if (queue->dev->info.flags & UBLK_F_UNPRIVILEGED_DEV)
+		ublk_server_kill(queue->dev);
 	ublk_server_suspect(queue->dev);
 	return BLK_EH_RESET_TIMER;
 }
@@ -59,11 +66,25 @@ const struct blk_mq_ops ublk_mq_ops = {
 	.timeout	= ublk_timeout,
 };
 
+/*
+ * An unprivileged server sees and answers what the opener does: nobody shall be lured into that
+ * who could not have served the disk himself.
+ */
+static bool ublk_disk_may_be_opened(const struct ublk_device *dev)
+{
+	if (!(dev->info.flags & UBLK_F_UNPRIVILEGED_DEV) || capable(CAP_SYS_ADMIN))
+		return true;
+	return from_kuid(&init_user_ns, current_uid()) == dev->info.owner_uid &&
+	       from_kgid(&init_user_ns, current_gid()) == dev->info.owner_gid;
+}
+
 /* Before the opener is counted, with open_mutex held. */
 static int ublk_open_disk(struct gendisk *disk, blk_mode_t mode)
 {
 	struct ublk_device *dev = disk->private_data;
 
+	if (!ublk_disk_may_be_opened(dev))
+		return -EPERM;
 	return ublk_device_goes_away(dev) ? -ENXIO : 0;
 }
 
