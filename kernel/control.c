@@ -15,6 +15,9 @@
 
 #include "ublk.h"
 
+/* The size of a descriptor, if the server chooses it. */
+#define UBLK_MAX_IO_DESC_SIZE	256
+
 /**
  * enum ublk_control_flags - what a command needs
  *
@@ -58,12 +61,23 @@ static int ublk_control_get_features(struct ublk_device *dev, const struct ublks
 	return copy_to_user(ublk_control_buffer(cmd), &features, sizeof(features)) ? -EFAULT : 0;
 }
 
+static bool ublk_control_desc_size_is_valid(const struct ublksrv_ctrl_dev_info *info)
+{
+	if (!(info->flags & UBLK_F_IO_DESC_SIZE))
+		return true;
+	return info->io_desc_size >= sizeof(struct ublksrv_io_desc) &&
+	       info->io_desc_size <= UBLK_MAX_IO_DESC_SIZE &&
+	       IS_ALIGNED(info->io_desc_size, __alignof__(struct ublksrv_io_desc));
+}
+
 static int ublk_control_check_info(const struct ublksrv_ctrl_cmd *cmd,
 				   const struct ublksrv_ctrl_dev_info *info)
 {
 	if (!info->queue_depth || info->queue_depth > UBLK_MAX_QUEUE_DEPTH)
 		return -EINVAL;
 	if (!info->nr_hw_queues || info->nr_hw_queues > UBLK_MAX_NR_QUEUES)
+		return -EINVAL;
+	if (!ublk_control_desc_size_is_valid(info))
 		return -EINVAL;
 	if (info->dev_id != cmd->dev_id)
 		return -EINVAL;

@@ -134,13 +134,20 @@ static int ublk_device_take_id(u32 asked, u32 *id)
 	return ret == -EBUSY ? -EEXIST : ret;
 }
 
+static u16 ublk_device_desc_size(const struct ublksrv_ctrl_dev_info *asked)
+{
+	if (asked->flags & UBLK_F_IO_DESC_SIZE)
+		return asked->io_desc_size;
+	return sizeof(struct ublksrv_io_desc);
+}
+
 /* The server's wishes, cut down to what it gets; what the driver owns is reset. */
 static void ublk_device_grant(struct ublk_device *dev, const struct ublksrv_ctrl_dev_info *asked)
 {
 	dev->info = (struct ublksrv_ctrl_dev_info) {
 		.nr_hw_queues = min_t(unsigned int, asked->nr_hw_queues, nr_cpu_ids),
 		.queue_depth = asked->queue_depth,
-		.io_desc_size = sizeof(struct ublksrv_io_desc),
+		.io_desc_size = ublk_device_desc_size(asked),
 		.max_io_buf_bytes = round_down(asked->max_io_buf_bytes, PAGE_SIZE),
 		.dev_id = dev->id,
 		.state = UBLK_S_DEV_DEAD,

@@ -11,9 +11,14 @@
 #include "ublk.h"
 
 /* Bytes that one queue's descriptors take up in a mapping. */
-static size_t ublk_queue_descs_size(unsigned int depth)
+static size_t ublk_queue_descs_size(const struct ublk_device *dev, size_t depth)
 {
-	return PAGE_ALIGN(depth * sizeof(struct ublksrv_io_desc));
+	return PAGE_ALIGN(depth * dev->info.io_desc_size);
+}
+
+struct ublksrv_io_desc *ublk_queue_desc(const struct ublk_queue *queue, u16 tag)
+{
+	return queue->descs + (size_t)tag * queue->desc_size;
 }
 
 int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id)
@@ -21,9 +26,10 @@ int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id)
 	queue->dev = dev;
 	queue->id = id;
 	queue->depth = dev->info.queue_depth;
+	queue->desc_size = dev->info.io_desc_size;
 
 	/* Single pages that a mapping holds on to; no large block to search for. */
-	queue->descs = vmalloc_user(ublk_queue_descs_size(queue->depth));
+	queue->descs = vmalloc_user(ublk_queue_descs_size(dev, queue->depth));
 	if (!queue->descs)
 		return -ENOMEM;
 
@@ -47,13 +53,13 @@ void ublk_queue_free(struct ublk_queue *queue)
 /* Map the descriptors of the queue that the offset names. */
 int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma)
 {
-	const unsigned long stride = ublk_queue_descs_size(UBLK_MAX_QUEUE_DEPTH) >> PAGE_SHIFT;
-	unsigned long id;
+	unsigned long stride, id;
 
 	if (vma->vm_flags & VM_WRITE)
 		return -EPERM;
-	if (vma->vm_end - vma->vm_start != ublk_queue_descs_size(dev->info.queue_depth))
+	if (vma->vm_end - vma->vm_start != ublk_queue_descs_size(dev, dev->info.queue_depth))
 		return -EINVAL;
+	stride = ublk_queue_descs_size(dev, UBLK_MAX_QUEUE_DEPTH) >> PAGE_SHIFT;
 	if (vma->vm_pgoff % stride)
 		return -EINVAL;
 	id = vma->vm_pgoff / stride;

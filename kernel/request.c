@@ -113,7 +113,7 @@ void ublk_request_abort(struct request *rq)
 
 static void ublk_request_describe(const struct request *rq, const struct ublk_slot *slot)
 {
-	struct ublksrv_io_desc *desc = &slot->queue->descs[slot->tag];
+	struct ublksrv_io_desc *desc = ublk_queue_desc(slot->queue, slot->tag);
 
 	desc->op_flags = ublk_request_op(rq) | ublk_request_flags(rq);
 	desc->nr_sectors = blk_rq_sectors(rq);

@@ -91,7 +91,8 @@ struct ublk_queue {
 	struct ublk_device *dev;	/* C */
 	u16 id;				/* C */
 	u16 depth;			/* C */
-	struct ublksrv_io_desc *descs;	/* C: mapped read-only into the server */
+	u16 desc_size;			/* C: bytes from one descriptor to the next */
+	void *descs;			/* C: mapped read-only into the server */
 	struct ublk_slot *slots;	/* C: as many as depth */
 };
 
@@ -250,6 +251,7 @@ struct queue_limits ublk_params_limits(const struct ublk_params *params);
 /* queue.c: memory of a queue */
 int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id);
 void ublk_queue_free(struct ublk_queue *queue);
+struct ublksrv_io_desc *ublk_queue_desc(const struct ublk_queue *queue, u16 tag);
 int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma);
 
 /* server.c: /dev/ublkcN */

@@ -127,7 +127,7 @@ struct raw_server {
 	struct raw_device *device;
 	int chr;
 	struct raw_ring ring;
-	const struct ublksrv_io_desc **descriptors;
+	const char **descriptors;
 	char *buffers;
 	size_t buffer_size;
 	unsigned int queues;
@@ -157,6 +157,8 @@ void raw_server_close(struct raw_server *server);
 void *raw_buffer(struct raw_server *server, unsigned int queue, unsigned int tag);
 /* What an honest command has as its address: the buffer. */
 __u64 raw_address(struct raw_server *server, unsigned int queue, unsigned int tag);
+const struct ublksrv_io_desc *raw_descriptor(const struct raw_server *server, unsigned int queue,
+					     unsigned int tag);
 size_t raw_descriptor_bytes(unsigned int depth);
 off_t raw_descriptor_offset(unsigned int queue);
 

@@ -28,16 +28,32 @@ off_t raw_descriptor_offset(unsigned int queue)
 	return UBLKSRV_CMD_BUF_OFFSET + (off_t)queue * raw_descriptor_bytes(UBLK_MAX_QUEUE_DEPTH);
 }
 
+/* How much of a map the descriptors of one of the server's queues take. */
+static size_t map_bytes(const struct raw_server *server, unsigned int depth)
+{
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	return (depth * server->device->info.io_desc_size + page - 1) / page * page;
+}
+
+const struct ublksrv_io_desc *raw_descriptor(const struct raw_server *server, unsigned int queue,
+					     unsigned int tag)
+{
+	return (const void *)(server->descriptors[queue] +
+			      (size_t)tag * server->device->info.io_desc_size);
+}
+
 static int map_descriptors(struct raw_server *server)
 {
+	off_t stride = map_bytes(server, UBLK_MAX_QUEUE_DEPTH);
 	unsigned int queue;
 
 	server->descriptors = calloc(server->queues, sizeof(*server->descriptors));
 	if (!server->descriptors)
 		return -ENOMEM;
 	for (queue = 0; queue < server->queues; queue++) {
-		void *map = mmap(NULL, raw_descriptor_bytes(server->depth), PROT_READ, MAP_SHARED,
-				 server->chr, raw_descriptor_offset(queue));
+		void *map = mmap(NULL, map_bytes(server, server->depth), PROT_READ, MAP_SHARED,
+				 server->chr, UBLKSRV_CMD_BUF_OFFSET + queue * stride);
 
 		if (map == MAP_FAILED)
 			return -errno;
@@ -141,7 +157,7 @@ void raw_server_close(struct raw_server *server)
 	for (queue = 0; server->descriptors && queue < server->queues; queue++) {
 		if (server->descriptors[queue])
 			munmap((void *)server->descriptors[queue],
-			       raw_descriptor_bytes(server->depth));
+			       map_bytes(server, server->depth));
 	}
 	free(server->descriptors);
 	server->descriptors = NULL;
@@ -217,7 +233,8 @@ static void deliver(struct raw_server *server, unsigned int queue, unsigned int 
 	struct raw_request request = { .queue = queue, .tag = tag };
 	unsigned int slot;
 
-	memcpy(&request.descriptor, &server->descriptors[queue][tag], sizeof(request.descriptor));
+	memcpy(&request.descriptor, raw_descriptor(server, queue, tag),
+	       sizeof(request.descriptor));
 	if (!for_test(server, &request.descriptor)) {
 		memset(raw_buffer(server, queue, tag), 0, server->buffer_size);
 		/* The buffer that the test chose for the tag's next request stays. */

@@ -3,7 +3,7 @@
 # Which tests there are and which of them were asked for. A test's name is SUITE/FILE, or
 # SUITE/FILE[MODE] for a script that says in which modes it runs.
 
-SUITES=(control data server_death recovery unprivileged cli resources hostile harness)
+SUITES=(control data paths server_death recovery unprivileged cli resources hostile harness)
 
 # Where programs built from C sources lie.
 # shellcheck disable=SC2034 # used by execute.sh
