@@ -27,6 +27,7 @@ int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id)
 	queue->id = id;
 	queue->depth = dev->info.queue_depth;
 	queue->desc_size = dev->info.io_desc_size;
+	queue->features = dev->info.flags;
 
 	/* Single pages that a mapping holds on to; no large block to search for. */
 	queue->descs = vmalloc_user(ublk_queue_descs_size(dev, queue->depth));

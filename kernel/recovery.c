@@ -164,7 +164,7 @@ static bool ublk_server_sweep_slot(struct ublk_device *dev, struct ublk_slot *sl
 		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, IO_URING_F_UNLOCKED);
 		return true;
 	}
-	if (ublk_slot_is_served(slot)) {
+	if (ublk_slot_is_served(slot) || ublk_slot_is_offered(slot)) {
 		rq = ublk_server_abort_lost(dev, slot);
 		if (rq)
 			ublk_request_abort(rq);

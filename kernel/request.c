@@ -121,12 +121,24 @@ static void ublk_request_describe(const struct request *rq, const struct ublk_sl
 	desc->addr = slot->addr;
 }
 
+/* The server gives a buffer for the data of a WRITE once it knows of it. */
+static void ublk_request_offer(struct request *rq, struct ublk_slot *slot,
+			       unsigned int issue_flags)
+{
+	ublk_request_describe(rq, slot);
+	io_uring_cmd_done(ublk_slot_offer(slot, rq), UBLK_IO_RES_NEED_GET_DATA, issue_flags);
+}
+
 /* In the server's task: give it the request. */
 static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
 	struct io_uring_cmd *cmd;
 
+	if (req_op(rq) == REQ_OP_WRITE && (slot->queue->features & UBLK_F_NEED_GET_DATA)) {
+		ublk_request_offer(rq, slot, issue_flags);
+		return;
+	}
 	if (req_op(rq) == REQ_OP_WRITE &&
 	    ublk_copy_to_server(rq, slot->addr, blk_rq_bytes(rq)) != blk_rq_bytes(rq)) {
 		/* The server gave a bad buffer. That is no reason to try again. */
@@ -205,6 +217,45 @@ blk_status_t ublk_request_dispatch(struct request *rq)
 	return BLK_STS_OK;
 }
 
+/**
+ * ublk_request_addr_is_valid() - may the server commit the request it has with this buffer?
+ * @slot: the server's; what is read here it cannot change
+ * @addr: 0 if the server gave none
+ */
+bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr)
+{
+	const struct ublksrv_io_desc *desc = ublk_queue_desc(slot->queue, slot->tag);
+
+	if (addr)
+		return true;
+	/* A buffer for the next request can be given later, but data just read lie somewhere. */
+	return (slot->queue->features & UBLK_F_NEED_GET_DATA) &&
+	       ublksrv_get_op(desc) != UBLK_IO_OP_READ;
+}
+
+/**
+ * ublk_request_get_data() - the server takes the data of a WRITE it was told of
+ * @slot: in UBLK_SLOT_COMMIT, owned by the caller, who gives it up
+ * @addr: the server's buffer
+ *
+ * Runs in the server's task.
+ *
+ * Return: 0, or -EFAULT; then the server may try another buffer.
+ */
+int ublk_request_get_data(struct ublk_slot *slot, u64 addr)
+{
+	struct request *rq = slot->rq;
+
+	if (ublk_copy_to_server(rq, addr, blk_rq_bytes(rq)) != blk_rq_bytes(rq)) {
+		ublk_slot_refuse(slot);
+		return -EFAULT;
+	}
+	slot->addr = addr;
+	ublk_queue_desc(slot->queue, slot->tag)->addr = addr;
+	ublk_slot_hand_back(slot);
+	return 0;
+}
+
 /* What the server's answer is worth: a READ or WRITE is done in whole logical blocks. */
 static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u64 addr)
 {
@@ -234,7 +285,7 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u6
  * @cmd: the command that brought the result; it is parked for the slot's next request, or
  *	answered if the server was sent away
  * @result: bytes done or -errno, as the server claims
- * @addr: the server's buffer: holds what was read, and serves the next request
+ * @addr: the server's buffer, 0 if it gave none: holds what was read, and serves the next request
  * @issue_flags: of @cmd
  *
  * Runs in the server's task.

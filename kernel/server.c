@@ -158,7 +158,7 @@ static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
 	struct ublk_ring *spare;
 	int ret;
 
-	if (!addr)
+	if (!addr && !(slot->queue->features & UBLK_F_NEED_GET_DATA))
 		return -EINVAL;
 	spare = kzalloc_obj(*spare);
 	if (!spare)
@@ -198,6 +198,14 @@ static int ublk_server_change_ring(struct ublk_server *server, struct ublk_slot 
 	return 0;
 }
 
+/* Why the server cannot answer a tag. */
+static int ublk_server_no_request(struct ublk_server *server, const struct ublk_slot *slot)
+{
+	if (ublk_slot_is_offered(slot))
+		return -EINVAL;
+	return ublk_server_is_gone(server) ? UBLK_IO_RES_ABORT : -EBUSY;
+}
+
 static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot,
 			      struct io_uring_cmd *cmd, u64 addr, s32 result,
 			      unsigned int issue_flags)
@@ -208,10 +216,10 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 	/* From here on nobody else commits this slot or changes its ring. */
 	if (READ_ONCE(slot->task) != current)
 		return -EINVAL;
-	if (!addr)
-		return -EINVAL;
 	if (!ublk_slot_is_served(slot))
-		return ublk_server_is_gone(server) ? UBLK_IO_RES_ABORT : -EBUSY;
+		return ublk_server_no_request(server, slot);
+	if (!ublk_request_addr_is_valid(slot, addr))
+		return -EINVAL;
 	if (unlikely(slot->ring->io_uring != io_uring)) {
 		ret = ublk_server_change_ring(server, slot, io_uring);
 		if (ret)
@@ -224,6 +232,17 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 	ublk_request_finish(slot, cmd, result, addr, issue_flags);
 	return -EIOCBQUEUED;
+}
+
+static int ublk_server_get_data(struct ublk_server *server, struct ublk_slot *slot, u64 addr)
+{
+	if (READ_ONCE(slot->task) != current || !addr)
+		return -EINVAL;
+	if (ublk_slot_is_served(slot))
+		return -EINVAL;
+	if (ublk_slot_take_offered(slot))
+		return ublk_request_get_data(slot, addr);
+	return ublk_server_is_gone(server) ? UBLK_IO_RES_ABORT : -EBUSY;
 }
 
 /* The plain number of an opcode in either encoding, or -errno. */
@@ -260,6 +279,8 @@ static int ublk_server_handle(struct io_uring_cmd *cmd, unsigned int issue_flags
 		return ublk_server_fetch(server, slot, cmd, addr, issue_flags);
 	case UBLK_IO_COMMIT_AND_FETCH_REQ:
 		return ublk_server_commit(server, slot, cmd, addr, result, issue_flags);
+	case UBLK_IO_NEED_GET_DATA:
+		return ublk_server_get_data(server, slot, addr);
 	default:
 		return -EINVAL;
 	}

@@ -81,6 +81,40 @@ bool ublk_slot_take(struct ublk_slot *slot)
 	return ublk_slot_move(slot, UBLK_SLOT_SERVER, UBLK_SLOT_COMMIT);
 }
 
+/* The server is told of @rq, but not given its data yet. */
+struct io_uring_cmd *ublk_slot_offer(struct ublk_slot *slot, struct request *rq)
+{
+	struct io_uring_cmd *cmd = slot->cmd;
+
+	slot->rq = rq;
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_CLAIMED, UBLK_SLOT_OFFERED));
+	return cmd;
+}
+
+/* As ublk_slot_is_served(), for a request that waits for a buffer. */
+bool ublk_slot_is_offered(const struct ublk_slot *slot)
+{
+	return atomic_read(&slot->state) == UBLK_SLOT_OFFERED;
+}
+
+/* The server gives a buffer for what it was offered. */
+bool ublk_slot_take_offered(struct ublk_slot *slot)
+{
+	return ublk_slot_move(slot, UBLK_SLOT_OFFERED, UBLK_SLOT_COMMIT);
+}
+
+/* The server has the request, and goes on having it. */
+void ublk_slot_hand_back(struct ublk_slot *slot)
+{
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_SERVER));
+}
+
+/* The server's buffer was no good: it may give another one. */
+void ublk_slot_refuse(struct ublk_slot *slot)
+{
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_OFFERED));
+}
+
 /* Park the command that brought the result. The slot's next request may come at once. */
 void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr)
 {
@@ -131,7 +165,8 @@ struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot)
 /* Returns the request the server had, which the caller must end; NULL if it has none. */
 struct request *ublk_slot_abort(struct ublk_slot *slot)
 {
-	if (!ublk_slot_move(slot, UBLK_SLOT_SERVER, UBLK_SLOT_DEAD))
+	if (!ublk_slot_move(slot, UBLK_SLOT_SERVER, UBLK_SLOT_DEAD) &&
+	    !ublk_slot_move(slot, UBLK_SLOT_OFFERED, UBLK_SLOT_DEAD))
 		return NULL;
 	return slot->rq;
 }

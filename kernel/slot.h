@@ -10,8 +10,13 @@
  *                   | +--- unclaim --+                  |              |
  *                   +------------------- rearm ---------|--------------+
  *
- *   DEAD is reached by cancel (from ARMED), drop (from CLAIMED), abort (from SERVER) and retire
- *   (from COMMIT); reset makes any slot EMPTY again when the server has closed the device.
+ *   A request whose data the server takes later goes a longer way: offer moves CLAIMED to
+ *   OFFERED, take_offered that to COMMIT while the data is copied, then hand_back to SERVER, or
+ *   refuse back to OFFERED.
+ *
+ *   DEAD is reached by cancel (from ARMED), drop (from CLAIMED), abort (from SERVER and OFFERED)
+ *   and retire (from COMMIT); reset makes any slot EMPTY again when the server has closed the
+ *   device.
  */
 #ifndef UBLK_SLOT_H
 #define UBLK_SLOT_H
@@ -33,8 +38,9 @@ struct ublk_ring;
  * @UBLK_SLOT_ARMED:	the driver: a command is parked, waiting for a request
  * @UBLK_SLOT_PINNED:	as ARMED, while recovery.c looks at the command; lasts some instructions
  * @UBLK_SLOT_CLAIMED:	the request: it travels with the command to the server's task
+ * @UBLK_SLOT_OFFERED:	the server: it knows of the request and must give a buffer for its data
  * @UBLK_SLOT_SERVER:	the server: it has the request and must commit it
- * @UBLK_SLOT_COMMIT:	the commit command that is just being handled
+ * @UBLK_SLOT_COMMIT:	the command that is just being handled, a commit or the buffer for data
  * @UBLK_SLOT_DEAD:	nobody; the server is gone and its command was answered
  */
 enum ublk_slot_state {
@@ -42,6 +48,7 @@ enum ublk_slot_state {
 	UBLK_SLOT_ARMED,
 	UBLK_SLOT_PINNED,
 	UBLK_SLOT_CLAIMED,
+	UBLK_SLOT_OFFERED,
 	UBLK_SLOT_SERVER,
 	UBLK_SLOT_COMMIT,
 	UBLK_SLOT_DEAD,
@@ -59,7 +66,7 @@ struct ublk_slot {
 	struct io_uring_cmd *cmd;
 	/* O: the server's buffer for the next request */
 	u64 addr;
-	/* O: the request the server has; SERVER, COMMIT */
+	/* O: the request the server has; OFFERED, SERVER, COMMIT */
 	struct request *rq;
 	/* O, changed under L too: NULL in an EMPTY slot */
 	struct ublk_ring *ring;
@@ -81,6 +88,11 @@ void ublk_slot_unclaim(struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_deliver(struct ublk_slot *slot, struct request *rq);
 bool ublk_slot_is_served(const struct ublk_slot *slot);
 bool ublk_slot_take(struct ublk_slot *slot);
+struct io_uring_cmd *ublk_slot_offer(struct ublk_slot *slot, struct request *rq);
+bool ublk_slot_is_offered(const struct ublk_slot *slot);
+bool ublk_slot_take_offered(struct ublk_slot *slot);
+void ublk_slot_hand_back(struct ublk_slot *slot);
+void ublk_slot_refuse(struct ublk_slot *slot);
 void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr);
 
 /* The end of a server. */

@@ -19,6 +19,7 @@
 	{ UBLK_SLOT_ARMED,	"armed" },	\
 	{ UBLK_SLOT_PINNED,	"pinned" },	\
 	{ UBLK_SLOT_CLAIMED,	"claimed" },	\
+	{ UBLK_SLOT_OFFERED,	"offered" },	\
 	{ UBLK_SLOT_SERVER,	"server" },	\
 	{ UBLK_SLOT_COMMIT,	"commit" },	\
 	{ UBLK_SLOT_DEAD,	"dead" }

@@ -92,6 +92,7 @@ struct ublk_queue {
 	u16 id;				/* C */
 	u16 depth;			/* C */
 	u16 desc_size;			/* C: bytes from one descriptor to the next */
+	u64 features;			/* C: UBLK_F_*, as granted */
 	void *descs;			/* C: mapped read-only into the server */
 	struct ublk_slot *slots;	/* C: as many as depth */
 };
@@ -274,6 +275,8 @@ void ublk_server_poll_work(struct work_struct *work);
 blk_status_t ublk_request_dispatch(struct request *rq);
 void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 result, u64 addr,
 			 unsigned int issue_flags);
+int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
+bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
 void ublk_request_fail(struct request *rq);
 void ublk_request_abort(struct request *rq);
 

@@ -120,6 +120,7 @@ int raw_open_block(int id, int flags);
 struct raw_request {
 	unsigned int queue;
 	unsigned int tag;
+	bool offered;				/* it waits for NEED_GET_DATA */
 	struct ublksrv_io_desc descriptor;	/* copied when it was delivered */
 };
 
@@ -137,6 +138,7 @@ struct raw_server {
 	int fault;		/* first result nothing asked for */
 	bool answer_all;	/* the test wants no request for itself */
 	bool hold_all;		/* it wants every one, the partition scan's too */
+	bool hold_offers;	/* it sends NEED_GET_DATA itself */
 	unsigned char sqe_flags;	/* IOSQE_* of every command */
 	struct raw_request *caught;	/* FIFO of requests that await the test */
 	unsigned int caught_first;

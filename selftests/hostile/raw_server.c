@@ -228,13 +228,19 @@ static bool for_test(const struct raw_server *server, const struct ublksrv_io_de
 	return start >= RAW_TEST_OFFSET && start < RAW_TEST_OFFSET + RAW_TEST_BYTES;
 }
 
-static void deliver(struct raw_server *server, unsigned int queue, unsigned int tag)
+static void deliver(struct raw_server *server, unsigned int queue, unsigned int tag, bool offered)
 {
 	struct raw_request request = { .queue = queue, .tag = tag };
 	unsigned int slot;
 
 	memcpy(&request.descriptor, raw_descriptor(server, queue, tag),
 	       sizeof(request.descriptor));
+	request.offered = offered;
+	if (offered && !server->hold_offers) {
+		raw_io_queue(server, UBLK_U_IO_NEED_GET_DATA, queue, tag, 0,
+			     (unsigned long)raw_buffer(server, queue, tag));
+		return;
+	}
 	if (!for_test(server, &request.descriptor)) {
 		memset(raw_buffer(server, queue, tag), 0, server->buffer_size);
 		/* The buffer that the test chose for the tag's next request stays. */
@@ -258,8 +264,9 @@ static void completed(struct raw_server *server, const struct io_uring_cqe *cqe)
 		server->probe = 0;
 		server->probe_result = cqe->res;
 	}
-	if (cqe->res == UBLK_IO_RES_OK && queue < server->queues && tag < server->depth)
-		deliver(server, queue, tag);
+	if ((cqe->res == UBLK_IO_RES_OK || cqe->res == UBLK_IO_RES_NEED_GET_DATA) &&
+	    queue < server->queues && tag < server->depth)
+		deliver(server, queue, tag, cqe->res == UBLK_IO_RES_NEED_GET_DATA);
 	else if (cqe->res == UBLK_IO_RES_ABORT)
 		server->aborted++;
 	else if (!probe && !server->fault)
@@ -298,7 +305,8 @@ int raw_io_command(struct raw_server *server, unsigned int op, unsigned int queu
 		raw_pump(server, left);
 	}
 	/* The kernel may have had a request for the tag at once. */
-	if (!server->probe && server->probe_result != UBLK_IO_RES_OK)
+	if (!server->probe && server->probe_result != UBLK_IO_RES_OK &&
+	    server->probe_result != UBLK_IO_RES_NEED_GET_DATA)
 		return server->probe_result;
 	server->probe = 0;
 	return RAW_PARKED;
