@@ -1,50 +1,65 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Moves data between a request's pages and the server's memory, in the server's task. A bvec can
- * span many pages; each is copied in one piece, and no page is pinned.
+ * Moves data between a request's pages and the memory of the server, one of whose tasks calls. A
+ * bvec can span many pages; each is copied in one piece, and no page is pinned.
  */
 #include <linux/blk-mq.h>
 #include <linux/uio.h>
 
 #include "ublk.h"
 
-typedef size_t (*ublk_copy_fn)(void *kernel, size_t len, struct iov_iter *user);
-
-/*
- * The unchecked variants: hardened usercopy allows a copy within one folio, but a bvec may join
- * neighbours. Its pages belong to the request, and _copy_*_iter() does check the user's side.
+/**
+ * struct ublk_copy - a copy under way
+ * @user: the server's memory, as far as it is not done
+ * @offset: how many bytes of the request's are to be left out
+ * @done: how many bytes were copied
+ * @to_user: the direction
  */
-static size_t ublk_copy_piece_to_user(void *kernel, size_t len, struct iov_iter *user)
-{
-	return _copy_to_iter(kernel, len, user);
-}
+struct ublk_copy {
+	struct iov_iter *user;
+	size_t offset;
+	size_t done;
+	bool to_user;
+};
 
-static size_t ublk_copy_piece_from_user(void *kernel, size_t len, struct iov_iter *user)
+/* Copy the next piece of the data. Returns whether there is more to copy. */
+static bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec)
 {
-	return _copy_from_iter(kernel, len, user);
-}
-
-/* Returns how many of the first @len bytes of @rq were copied. */
-static size_t ublk_copy(struct request *rq, struct iov_iter *user, size_t len,
-			ublk_copy_fn copy_piece)
-{
-	struct req_iterator iter;
-	struct bio_vec bvec;
-	size_t done = 0;
+	size_t piece, copied;
+	void *kernel;
 
 	/* All of memory is mapped, so a bvec is one stretch of kernel addresses. */
 	BUILD_BUG_ON(IS_ENABLED(CONFIG_HIGHMEM));
 
-	rq_for_each_bvec(bvec, rq, iter) {
-		size_t piece = min_t(size_t, bvec.bv_len, len - done);
-		size_t copied;
+	if (copy->offset >= bvec->bv_len) {
+		copy->offset -= bvec->bv_len;
+		return true;
+	}
+	piece = min(bvec->bv_len - copy->offset, iov_iter_count(copy->user));
+	kernel = page_address(bvec->bv_page) + bvec->bv_offset + copy->offset;
+	/*
+	 * The unchecked variants: hardened usercopy allows a copy within one folio, but a bvec may
+	 * join neighbours. Its pages belong to the request, and these do check the user's side.
+	 */
+	copied = copy->to_user ? _copy_to_iter(kernel, piece, copy->user) :
+				 _copy_from_iter(kernel, piece, copy->user);
+	copy->offset = 0;
+	copy->done += copied;
+	return copied == piece && iov_iter_count(copy->user);
+}
 
-		copied = copy_piece(page_address(bvec.bv_page) + bvec.bv_offset, piece, user);
-		done += copied;
-		if (copied < piece || done == len)
+/* Returns how much of the data of @rq behind @offset was copied. */
+static size_t ublk_copy(struct request *rq, size_t offset, struct iov_iter *user, bool to_user)
+{
+	struct ublk_copy copy = { .user = user, .offset = offset, .to_user = to_user };
+	struct req_iterator iter;
+	struct bio_vec bvec;
+
+	rq_for_each_bvec(bvec, rq, iter) {
+		if (!ublk_copy_bvec(&copy, &bvec))
 			break;
 	}
-	return done;
+	return copy.done;
 }
 
 /* The data of a WRITE goes to the server's buffer. */
@@ -54,7 +69,7 @@ size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len)
 
 	if (import_ubuf(ITER_DEST, u64_to_user_ptr(addr), len, &user))
 		return 0;
-	return ublk_copy(rq, &user, len, ublk_copy_piece_to_user);
+	return ublk_copy(rq, 0, &user, true);
 }
 
 /* What the server read goes to the request. */
@@ -64,5 +79,5 @@ size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len)
 
 	if (import_ubuf(ITER_SOURCE, u64_to_user_ptr(addr), len, &user))
 		return 0;
-	return ublk_copy(rq, &user, len, ublk_copy_piece_from_user);
+	return ublk_copy(rq, 0, &user, false);
 }
