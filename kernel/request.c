@@ -56,7 +56,7 @@ static bool ublk_request_carries_data(const struct request *rq)
 	return req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE;
 }
 
-static struct ublk_slot *ublk_request_slot(const struct request *rq)
+struct ublk_slot *ublk_request_slot(const struct request *rq)
 {
 	struct ublk_queue *queue = rq->mq_hctx->driver_data;
 
@@ -86,8 +86,9 @@ static void ublk_request_end_some(struct request *rq, unsigned int bytes)
 		blk_mq_requeue_request(rq, true);
 }
 
-/* The server's part in the request is over. */
-static void ublk_request_settle(struct request *rq, const struct ublk_outcome *outcome)
+/* Nobody uses the request any more. */
+static void ublk_request_settle(struct ublk_slot *slot, struct request *rq,
+				const struct ublk_outcome *outcome)
 {
 	if (outcome->orphaned)
 		ublk_server_orphan(rq, true);
@@ -95,6 +96,57 @@ static void ublk_request_settle(struct request *rq, const struct ublk_outcome *o
 		ublk_request_end_some(rq, outcome->bytes);
 	else
 		ublk_request_end(rq, outcome->status);
+}
+
+/**
+ * ublk_request_let_go() - a holder does not use the request any more
+ * @rq: from ublk_request_hold(); must not be looked at afterwards
+ *
+ * Context: process, does not sleep.
+ */
+void ublk_request_let_go(struct request *rq)
+{
+	struct ublk_slot *slot = ublk_request_slot(rq);
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+
+	if (!ublk_slot_let_go(slot))
+		return;
+	ublk_request_settle(slot, rq, &pdu->outcome);
+}
+
+/**
+ * ublk_request_hold() - keep a request that the server has from ending
+ * @slot: of a queue that counts holders
+ *
+ * A commit or the server's death is not held up; only the users of the disk wait until everybody
+ * has let go.
+ *
+ * Return: the request, NULL if the server has none.
+ */
+struct request *ublk_request_hold(struct ublk_slot *slot)
+{
+	struct request *rq = ublk_slot_hold(slot);
+
+	if (!rq || ublk_slot_is_served(slot))
+		return rq;
+	/* It was committed, or has not been delivered yet. */
+	ublk_request_let_go(rq);
+	return NULL;
+}
+
+/* The server's part in the request is over. */
+static void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
+				  const struct ublk_outcome *outcome)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+
+	if (!ublk_queue_counts_holders(slot->queue)) {
+		ublk_request_settle(slot, rq, outcome);
+		return;
+	}
+	/* Ordered before the last holder's look by ublk_slot_let_go(). */
+	pdu->outcome = *outcome;
+	ublk_request_let_go(rq);
 }
 
 /* There is no server for the request, nor will there be one that it could wait for. */
@@ -108,7 +160,7 @@ void ublk_request_abort(struct request *rq)
 {
 	const struct ublk_outcome outcome = { .status = BLK_STS_IOERR, .orphaned = true };
 
-	ublk_request_settle(rq, &outcome);
+	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome);
 }
 
 static void ublk_request_describe(const struct request *rq, const struct ublk_slot *slot)
@@ -148,6 +200,8 @@ static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 	}
 
 	ublk_request_describe(rq, slot);
+	if (ublk_queue_counts_holders(slot->queue))
+		ublk_slot_count_holders(slot, rq);
 	cmd = ublk_slot_deliver(slot, rq);
 	io_uring_cmd_done(cmd, UBLK_IO_RES_OK, issue_flags);
 }
@@ -309,7 +363,7 @@ void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 r
 	else
 		ublk_slot_retire(slot);
 
-	ublk_request_settle(rq, &outcome);
+	ublk_request_conclude(slot, rq, &outcome);
 
 	if (unlikely(gone))
 		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);

@@ -129,6 +129,33 @@ void ublk_slot_retire(struct ublk_slot *slot)
 	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_DEAD));
 }
 
+/*
+ * The owner of a CLAIMED slot starts to count: from now on @rq can be held, and whoever moves the
+ * slot on from SERVER is the first holder. Nobody held the slot's last request any more when its
+ * tag became free, and nobody gets a hold of 0, so a store is enough.
+ */
+void ublk_slot_count_holders(struct ublk_slot *slot, struct request *rq)
+{
+	slot->rq = rq;
+	/* Pairs with atomic_inc_not_zero() in ublk_slot_hold(). */
+	atomic_set_release(&slot->holders, 1);
+}
+
+/* Returns the slot's request if it has not ended; it does not end before it is let go of. */
+struct request *ublk_slot_hold(struct ublk_slot *slot)
+{
+	return atomic_inc_not_zero(&slot->holders) ? slot->rq : NULL;
+}
+
+/*
+ * Returns true if the caller was the last holder and must end the request. Orders what others did
+ * with the request before what the caller does.
+ */
+bool ublk_slot_let_go(struct ublk_slot *slot)
+{
+	return atomic_dec_and_test(&slot->holders);
+}
+
 /* A command waits for a request, so its task can be told something by answering it. */
 bool ublk_slot_is_parked(const struct ublk_slot *slot)
 {
@@ -184,13 +211,15 @@ void ublk_slot_unpin(struct ublk_slot *slot)
 	atomic_set_release(&slot->state, UBLK_SLOT_ARMED);
 }
 
-/* The server has closed the device, so no command is left. */
+/*
+ * The server has closed the device, so no command is left. The request stays: others than the
+ * server may still hold it.
+ */
 void ublk_slot_reset(struct ublk_slot *slot)
 {
 	WARN_ON_ONCE(atomic_read(&slot->state) != UBLK_SLOT_EMPTY &&
 		     atomic_read(&slot->state) != UBLK_SLOT_DEAD);
 	slot->cmd = NULL;
-	slot->rq = NULL;
 	slot->addr = 0;
 	slot->ring = NULL;
 	WRITE_ONCE(slot->task, NULL);

@@ -14,6 +14,11 @@
  *   OFFERED, take_offered that to COMMIT while the data is copied, then hand_back to SERVER, or
  *   refuse back to OFFERED.
  *
+ *   Beside the server, others can be at work on the data of a request, on a queue that counts
+ *   them (ublk_queue_counts_holders()). The commit then does not end the request but is one of
+ *   those who let go of it, and the last one ends it. The slot goes on meanwhile, up to a new
+ *   server; only its next request cannot come, for lack of a free tag.
+ *
  *   DEAD is reached by cancel (from ARMED), drop (from CLAIMED), abort (from SERVER and OFFERED)
  *   and retire (from COMMIT); reset makes any slot EMPTY again when the server has closed the
  *   device.
@@ -60,13 +65,15 @@ enum ublk_slot_state {
 struct ublk_slot {
 	/* A: enum ublk_slot_state, only for slot.c */
 	atomic_t state;
+	/* A: how many have not let go of rq yet; 0 on a queue that does not count */
+	atomic_t holders;
 	/* C: position in the queue, also the blk-mq tag */
 	u16 tag;
 	/* O: the parked command; ARMED, PINNED, CLAIMED */
 	struct io_uring_cmd *cmd;
 	/* O: the server's buffer for the next request */
 	u64 addr;
-	/* O: the request the server has; OFFERED, SERVER, COMMIT */
+	/* O: the request the server has; OFFERED, SERVER, COMMIT, and while there are holders */
 	struct request *rq;
 	/* O, changed under L too: NULL in an EMPTY slot */
 	struct ublk_ring *ring;
@@ -94,6 +101,11 @@ bool ublk_slot_take_offered(struct ublk_slot *slot);
 void ublk_slot_hand_back(struct ublk_slot *slot);
 void ublk_slot_refuse(struct ublk_slot *slot);
 void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr);
+
+/* Those who use a request. */
+void ublk_slot_count_holders(struct ublk_slot *slot, struct request *rq);
+struct request *ublk_slot_hold(struct ublk_slot *slot);
+bool ublk_slot_let_go(struct ublk_slot *slot);
 
 /* The end of a server. */
 bool ublk_slot_is_parked(const struct ublk_slot *slot);

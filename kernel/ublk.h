@@ -189,9 +189,11 @@ struct ublk_outcome {
 /**
  * struct ublk_request - what the driver keeps with a struct request
  * @inbox: in ublk_ring.inbox
+ * @outcome: set by who commits or aborts, used by the last who lets go (slot.h)
  */
 struct ublk_request {
 	struct llist_node inbox;
+	struct ublk_outcome outcome;
 };
 
 /* For work that may wait for a server to answer: stop_work, scan_work. */
@@ -273,16 +275,25 @@ void ublk_server_poll_work(struct work_struct *work);
 
 /* request.c: struct request on its way to the server and back */
 blk_status_t ublk_request_dispatch(struct request *rq);
+struct ublk_slot *ublk_request_slot(const struct request *rq);
 void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 result, u64 addr,
 			 unsigned int issue_flags);
 int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
 bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
 void ublk_request_fail(struct request *rq);
 void ublk_request_abort(struct request *rq);
+struct request *ublk_request_hold(struct ublk_slot *slot);
+void ublk_request_let_go(struct request *rq);
 
 /* copy.c: request data <-> server memory */
 size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len);
 size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len);
+
+/* A request can be in use by others than the server's commit; see slot.h. */
+static inline bool ublk_queue_counts_holders(const struct ublk_queue *queue)
+{
+	return queue->features & UBLK_F_USER_COPY;
+}
 
 /* May requests go to the server? Pairs with the wait in ublk_device_shut(). */
 static inline bool ublk_device_is_open(const struct ublk_device *dev)
