@@ -81,3 +81,31 @@ size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len)
 		return 0;
 	return ublk_copy(rq, 0, &user, false);
 }
+
+/* As much of the data behind @offset as @to has room for; returns how much that was. */
+size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to)
+{
+	return ublk_copy(rq, offset, to, true);
+}
+
+/* As much as fits behind @offset; returns how much that was. */
+size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from)
+{
+	return ublk_copy(rq, offset, from, false);
+}
+
+/* The first @len bytes of a READ that nobody has written. */
+void ublk_copy_zeroes(struct request *rq, size_t len)
+{
+	struct req_iterator iter;
+	struct bio_vec bvec;
+
+	rq_for_each_bvec(bvec, rq, iter) {
+		size_t piece = min_t(size_t, bvec.bv_len, len);
+
+		memset(page_address(bvec.bv_page) + bvec.bv_offset, 0, piece);
+		len -= piece;
+		if (!len)
+			break;
+	}
+}

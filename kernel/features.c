@@ -43,7 +43,9 @@ struct ublk_feature {
 static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_URING_CMD_COMP_IN_TASK, .always = true },
 	{ .bit = UBLK_F_CMD_IOCTL_ENCODE, .always = true },
-	{ .bit = UBLK_F_NEED_GET_DATA },
+	{ .bit = UBLK_F_NEED_GET_DATA, .yields_to = UBLK_F_USER_COPY },
+	/* What a READ's pages hold before they are written is the kernel's. */
+	{ .bit = UBLK_F_USER_COPY, .unprivileged = REFUSED },
 	{ .bit = UBLK_F_IO_DESC_SIZE },
 	{ .bit = UBLK_F_UNPRIVILEGED_DEV },
 	/* Requests that wait for a server can make others wait, whose disk it is not. */

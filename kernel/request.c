@@ -111,6 +111,7 @@ void ublk_request_let_go(struct request *rq)
 
 	if (!ublk_slot_let_go(slot))
 		return;
+	ublk_user_copy_judge(rq, &pdu->outcome);
 	ublk_request_settle(slot, rq, &pdu->outcome);
 }
 
@@ -181,6 +182,24 @@ static void ublk_request_offer(struct request *rq, struct ublk_slot *slot,
 	io_uring_cmd_done(ublk_slot_offer(slot, rq), UBLK_IO_RES_NEED_GET_DATA, issue_flags);
 }
 
+/* Move the data of a WRITE to the server if that is the driver's task. */
+static bool ublk_request_copy(struct request *rq, const struct ublk_slot *slot)
+{
+	if (req_op(rq) != REQ_OP_WRITE || !ublk_queue_copies(slot->queue))
+		return true;
+	return ublk_copy_to_server(rq, slot->addr, blk_rq_bytes(rq)) == blk_rq_bytes(rq);
+}
+
+static void ublk_request_count_holders(struct request *rq, struct ublk_slot *slot)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+
+	if (!ublk_queue_counts_holders(slot->queue))
+		return;
+	atomic_long_set(&pdu->written, 0);
+	ublk_slot_count_holders(slot, rq);
+}
+
 /* In the server's task: give it the request. */
 static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 {
@@ -191,8 +210,7 @@ static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 		ublk_request_offer(rq, slot, issue_flags);
 		return;
 	}
-	if (req_op(rq) == REQ_OP_WRITE &&
-	    ublk_copy_to_server(rq, slot->addr, blk_rq_bytes(rq)) != blk_rq_bytes(rq)) {
+	if (!ublk_request_copy(rq, slot)) {
 		/* The server gave a bad buffer. That is no reason to try again. */
 		ublk_slot_unclaim(slot);
 		ublk_request_fail(rq);
@@ -200,8 +218,7 @@ static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 	}
 
 	ublk_request_describe(rq, slot);
-	if (ublk_queue_counts_holders(slot->queue))
-		ublk_slot_count_holders(slot, rq);
+	ublk_request_count_holders(rq, slot);
 	cmd = ublk_slot_deliver(slot, rq);
 	io_uring_cmd_done(cmd, UBLK_IO_RES_OK, issue_flags);
 }
@@ -280,6 +297,8 @@ bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr)
 {
 	const struct ublksrv_io_desc *desc = ublk_queue_desc(slot->queue, slot->tag);
 
+	if (!ublk_queue_copies(slot->queue))
+		return !addr;
 	if (addr)
 		return true;
 	/* A buffer for the next request can be given later, but data just read lie somewhere. */
@@ -310,9 +329,14 @@ int ublk_request_get_data(struct ublk_slot *slot, u64 addr)
 	return 0;
 }
 
-/* What the server's answer is worth: a READ or WRITE is done in whole logical blocks. */
-static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u64 addr)
+/*
+ * What the server's answer is worth: a READ or WRITE is done in whole logical blocks, and moves
+ * its data here if the driver copies.
+ */
+static struct ublk_outcome ublk_request_judge(struct request *rq, const struct ublk_slot *slot,
+					      s32 result, u64 addr)
 {
+	bool copied = req_op(rq) == REQ_OP_READ && ublk_queue_copies(slot->queue);
 	unsigned int bytes = blk_rq_bytes(rq);
 
 	if (result < 0)
@@ -323,8 +347,7 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u6
 	if (result < bytes)
 		bytes = round_down(result, queue_logical_block_size(rq->q));
 	/* No progress, or a buffer that cannot be read, will not get better by trying again. */
-	if (!bytes ||
-	    (req_op(rq) == REQ_OP_READ && ublk_copy_from_server(rq, addr, bytes) != bytes))
+	if (!bytes || (copied && ublk_copy_from_server(rq, addr, bytes) != bytes))
 		return (struct ublk_outcome) { .status = BLK_STS_IOERR };
 	return (struct ublk_outcome) {
 		.status = BLK_STS_OK,
@@ -355,7 +378,7 @@ void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 r
 	struct request *rq = slot->rq;
 	struct ublk_outcome outcome;
 
-	outcome = ublk_request_judge(rq, result, addr);
+	outcome = ublk_request_judge(rq, slot, result, addr);
 
 	/* Park first: when the request ends, its tag can come back at once on another CPU. */
 	if (likely(!gone))

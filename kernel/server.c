@@ -48,8 +48,11 @@ static int ublk_server_open(struct inode *inode, struct file *file)
 	if (ret)
 		goto err_withdraw;
 
+	/* Has positions, but no current one: see no_llseek below. */
 	file->private_data = server;
-	return nonseekable_open(inode, file);
+	/* User copy waits for nothing but page faults: io_uring needs no worker thread for it. */
+	file->f_mode |= FMODE_NOWAIT;
+	return 0;
 
 err_withdraw:
 	spin_lock(&dev->lock);
@@ -152,13 +155,21 @@ static int ublk_server_fetch_locked(struct ublk_server *server, struct ublk_slot
 	return 0;
 }
 
+/* Is this a buffer for the requests to come, where one is needed, and none where none is used? */
+static bool ublk_server_may_fetch_with(const struct ublk_queue *queue, u64 addr)
+{
+	if (!ublk_queue_copies(queue))
+		return !addr;
+	return addr || (queue->features & UBLK_F_NEED_GET_DATA);
+}
+
 static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
 			     struct io_uring_cmd *cmd, u64 addr, unsigned int issue_flags)
 {
 	struct ublk_ring *spare;
 	int ret;
 
-	if (!addr && !(slot->queue->features & UBLK_F_NEED_GET_DATA))
+	if (!ublk_server_may_fetch_with(slot->queue, addr))
 		return -EINVAL;
 	spare = kzalloc_obj(*spare);
 	if (!spare)
@@ -331,5 +342,7 @@ const struct file_operations ublk_server_fops = {
 	.open		= ublk_server_open,
 	.release	= ublk_server_release,
 	.mmap		= ublk_server_mmap,
+	.read_iter	= ublk_user_copy_read,
+	.write_iter	= ublk_user_copy_write,
 	.uring_cmd	= ublk_server_uring_cmd,
 };

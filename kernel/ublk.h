@@ -190,10 +190,12 @@ struct ublk_outcome {
  * struct ublk_request - what the driver keeps with a struct request
  * @inbox: in ublk_ring.inbox
  * @outcome: set by who commits or aborts, used by the last who lets go (slot.h)
+ * @written: bytes of a READ that the server has written with pwrite()
  */
 struct ublk_request {
 	struct llist_node inbox;
 	struct ublk_outcome outcome;
+	atomic_long_t written;
 };
 
 /* For work that may wait for a server to answer: stop_work, scan_work. */
@@ -288,6 +290,20 @@ void ublk_request_let_go(struct request *rq);
 /* copy.c: request data <-> server memory */
 size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len);
 size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len);
+size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to);
+size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from);
+void ublk_copy_zeroes(struct request *rq, size_t len);
+
+/* user_copy.c: the server moves data with pread() and pwrite() */
+ssize_t ublk_user_copy_read(struct kiocb *iocb, struct iov_iter *to);
+ssize_t ublk_user_copy_write(struct kiocb *iocb, struct iov_iter *from);
+void ublk_user_copy_judge(struct request *rq, struct ublk_outcome *outcome);
+
+/* The driver copies data between requests and buffers that commands name. */
+static inline bool ublk_queue_copies(const struct ublk_queue *queue)
+{
+	return !(queue->features & UBLK_F_USER_COPY);
+}
 
 /* A request can be in use by others than the server's commit; see slot.h. */
 static inline bool ublk_queue_counts_holders(const struct ublk_queue *queue)

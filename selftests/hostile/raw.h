@@ -157,7 +157,7 @@ int raw_server_open_next(struct raw_server *server, struct raw_device *device);
 int raw_server_register_file(struct raw_server *server);
 void raw_server_close(struct raw_server *server);
 void *raw_buffer(struct raw_server *server, unsigned int queue, unsigned int tag);
-/* What an honest command has as its address: the buffer. */
+/* What an honest command of this device has as its address: the buffer, or 0. */
 __u64 raw_address(struct raw_server *server, unsigned int queue, unsigned int tag);
 const struct ublksrv_io_desc *raw_descriptor(const struct raw_server *server, unsigned int queue,
 					     unsigned int tag);

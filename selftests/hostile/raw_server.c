@@ -179,6 +179,8 @@ void *raw_buffer(struct raw_server *server, unsigned int queue, unsigned int tag
 
 __u64 raw_address(struct raw_server *server, unsigned int queue, unsigned int tag)
 {
+	if (server->device->info.flags & UBLK_F_USER_COPY)
+		return 0;
 	return (unsigned long)raw_buffer(server, queue, tag);
 }
 

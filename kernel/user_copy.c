@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * User copy: the server moves a request's data itself, with pread() and pwrite() on /dev/ublkcN at
+ * a position that names queue, tag and byte. Any of its threads may, at any time: the request is
+ * held (slot.h) while a copy is under way, which can take as long as a page fault takes.
+ */
+#include <linux/blk-mq.h>
+#include <linux/fs.h>
+#include <linux/nospec.h>
+#include <linux/uio.h>
+
+#include "slot.h"
+#include "ublk.h"
+
+/* Which request a position is in, and where in it; NULL: in none. */
+static struct ublk_slot *ublk_user_copy_find(struct ublk_device *dev, loff_t position,
+					     size_t *offset)
+{
+	const struct ublksrv_ctrl_dev_info *info = &dev->info;
+	u64 place;
+	u16 queue, tag;
+
+	place = position - UBLKSRV_IO_BUF_OFFSET;
+	if (position < UBLKSRV_IO_BUF_OFFSET || place >= UBLKSRV_IO_BUF_TOTAL_SIZE)
+		return NULL;
+	*offset = place & UBLK_IO_BUF_BITS_MASK;
+	tag = place >> UBLK_TAG_OFF & UBLK_TAG_BITS_MASK;
+	queue = place >> UBLK_QID_OFF & UBLK_QID_BITS_MASK;
+	if (queue >= info->nr_hw_queues || tag >= info->queue_depth)
+		return NULL;
+	queue = array_index_nospec(queue, info->nr_hw_queues);
+	tag = array_index_nospec(tag, info->queue_depth);
+	return &dev->queues[queue].slots[tag];
+}
+
+/* The server reads what is written to the disk, and writes what is read from it. */
+static ssize_t ublk_user_copy_move(struct request *rq, size_t offset, struct iov_iter *user,
+				   bool server_reads)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+	size_t wanted, done;
+
+	if (!blk_rq_has_data(rq) || offset > blk_rq_bytes(rq))
+		return -EINVAL;
+	if (server_reads != op_is_write(req_op(rq)))
+		return -EACCES;
+
+	wanted = min(iov_iter_count(user), blk_rq_bytes(rq) - offset);
+	if (server_reads) {
+		done = ublk_copy_to_iter(rq, offset, user);
+	} else {
+		done = ublk_copy_from_iter(rq, offset, user);
+		atomic_long_add(done, &pdu->written);
+	}
+	return done || !wanted ? done : -EFAULT;
+}
+
+static ssize_t ublk_user_copy(struct kiocb *iocb, struct iov_iter *user, bool server_reads)
+{
+	struct ublk_server *server = iocb->ki_filp->private_data;
+	struct ublk_slot *slot;
+	struct request *rq;
+	size_t offset;
+	ssize_t ret;
+
+	if (!(server->dev->info.flags & UBLK_F_USER_COPY) || !user_backed_iter(user))
+		return -EACCES;
+	/* As with descriptors: what the disk's users do is for the server's eyes. */
+	if (current->mm != server->mm)
+		return -EINVAL;
+
+	slot = ublk_user_copy_find(server->dev, iocb->ki_pos, &offset);
+	if (!slot)
+		return -EINVAL;
+	rq = ublk_request_hold(slot);
+	if (!rq)
+		return -EINVAL;
+	ret = ublk_user_copy_move(rq, offset, user, server_reads);
+	ublk_request_let_go(rq);
+	return ret;
+}
+
+ssize_t ublk_user_copy_read(struct kiocb *iocb, struct iov_iter *to)
+{
+	return ublk_user_copy(iocb, to, true);
+}
+
+ssize_t ublk_user_copy_write(struct kiocb *iocb, struct iov_iter *from)
+{
+	return ublk_user_copy(iocb, from, false);
+}
+
+/**
+ * ublk_user_copy_judge() - is what was read from the disk what the server wrote?
+ * @rq: nobody uses it any more
+ * @outcome: corrected if it claims bytes that nobody has written
+ *
+ * A server that moves no data at all (a null device) reads as zeroes, never as what was in the
+ * pages before. One that moved some, but less than it claims, is broken. Only bytes are counted: a
+ * server that writes some twice and others never can deceive us, but it is privileged.
+ */
+void ublk_user_copy_judge(struct request *rq, struct ublk_outcome *outcome)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+	unsigned long written = atomic_long_read(&pdu->written);
+
+	if (req_op(rq) != REQ_OP_READ || written >= outcome->bytes)
+		return;
+	if (written)
+		*outcome = (struct ublk_outcome) { .status = BLK_STS_IOERR };
+	else
+		ublk_copy_zeroes(rq, outcome->bytes);
+}
