@@ -46,6 +46,12 @@ static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_NEED_GET_DATA, .yields_to = UBLK_F_USER_COPY },
 	/* What a READ's pages hold before they are written is the kernel's. */
 	{ .bit = UBLK_F_USER_COPY, .unprivileged = REFUSED },
+	/* The address of a commit says where an append went, so it cannot name a buffer. */
+	{
+		.bit = UBLK_F_ZONED,
+		.impossible = !IS_ENABLED(CONFIG_BLK_DEV_ZONED),
+		.needs = UBLK_F_USER_COPY,
+	},
 	{ .bit = UBLK_F_IO_DESC_SIZE },
 	{ .bit = UBLK_F_UNPRIVILEGED_DEV },
 	/* Requests that wait for a server can make others wait, whose disk it is not. */

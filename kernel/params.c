@@ -9,6 +9,7 @@
 #include <linux/uaccess.h>
 
 #include "ublk.h"
+#include "zoned.h"
 
 /* What SET_PARAMS understands; other bits are for later versions and are dropped. */
 #define UBLK_PARAM_TYPES_KNOWN	(UBLK_PARAM_TYPE_BASIC | UBLK_PARAM_TYPE_DISCARD |	\
@@ -16,9 +17,8 @@
 				 UBLK_PARAM_TYPE_DMA_ALIGN | UBLK_PARAM_TYPE_SEGMENT |	\
 				 UBLK_PARAM_TYPE_INTEGRITY)
 
-/* DEVT is only told; the others need features that this version does not grant. */
-#define UBLK_PARAM_TYPES_REFUSED (UBLK_PARAM_TYPE_DEVT | UBLK_PARAM_TYPE_ZONED |	\
-				  UBLK_PARAM_TYPE_INTEGRITY)
+/* DEVT is only told; the other needs a feature that this version does not grant. */
+#define UBLK_PARAM_TYPES_REFUSED (UBLK_PARAM_TYPE_DEVT | UBLK_PARAM_TYPE_INTEGRITY)
 
 /* As far as NVMe can go; more than that is a mistake. */
 #define UBLK_MAX_BLOCK_SHIFT	ilog2(SZ_256M)
@@ -90,6 +90,11 @@ static bool ublk_params_are_valid(const struct ublk_params *params,
 	if (!(types & UBLK_PARAM_TYPE_BASIC) || (types & UBLK_PARAM_TYPES_REFUSED))
 		return false;
 	if (!ublk_params_basic_is_valid(&params->basic, info))
+		return false;
+	/* A zoned device has zones, and no other. */
+	if (!(types & UBLK_PARAM_TYPE_ZONED) != !(info->flags & UBLK_F_ZONED))
+		return false;
+	if ((types & UBLK_PARAM_TYPE_ZONED) && !ublk_zoned_params_are_valid(params))
 		return false;
 	if ((types & UBLK_PARAM_TYPE_DISCARD) && !ublk_params_discard_is_valid(&params->discard))
 		return false;
@@ -251,6 +256,8 @@ struct queue_limits ublk_params_limits(const struct ublk_params *params)
 		limits.max_write_zeroes_sectors = discard->max_write_zeroes_sectors;
 		limits.max_discard_segments = discard->max_discard_segments;
 	}
+	if (params->types & UBLK_PARAM_TYPE_ZONED)
+		ublk_zoned_limit(params, &limits);
 	if (params->types & UBLK_PARAM_TYPE_SEGMENT) {
 		limits.seg_boundary_mask = params->seg.seg_boundary_mask;
 		limits.max_segment_size = params->seg.max_segment_size;

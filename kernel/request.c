@@ -10,6 +10,7 @@
 
 #include "slot.h"
 #include "ublk.h"
+#include "zoned.h"
 
 /* The protocol's name of the operation, or -1. */
 static int ublk_request_op(const struct request *rq)
@@ -26,7 +27,7 @@ static int ublk_request_op(const struct request *rq)
 	case REQ_OP_WRITE_ZEROES:
 		return UBLK_IO_OP_WRITE_ZEROES;
 	default:
-		return -1;
+		return ublk_zoned_op(rq);
 	}
 }
 
@@ -53,7 +54,8 @@ static u32 ublk_request_flags(const struct request *rq)
 
 static bool ublk_request_carries_data(const struct request *rq)
 {
-	return req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE;
+	return req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE ||
+	       req_op(rq) == REQ_OP_ZONE_APPEND;
 }
 
 struct ublk_slot *ublk_request_slot(const struct request *rq)
@@ -164,7 +166,7 @@ void ublk_request_abort(struct request *rq)
 	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome);
 }
 
-static void ublk_request_describe(const struct request *rq, const struct ublk_slot *slot)
+static void ublk_request_describe(struct request *rq, const struct ublk_slot *slot)
 {
 	struct ublksrv_io_desc *desc = ublk_queue_desc(slot->queue, slot->tag);
 
@@ -172,6 +174,7 @@ static void ublk_request_describe(const struct request *rq, const struct ublk_sl
 	desc->nr_sectors = blk_rq_sectors(rq);
 	desc->start_sector = blk_rq_pos(rq);
 	desc->addr = slot->addr;
+	ublk_zoned_describe(rq, desc);
 }
 
 /* The server gives a buffer for the data of a WRITE once it knows of it. */
@@ -298,7 +301,7 @@ bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr)
 	const struct ublksrv_io_desc *desc = ublk_queue_desc(slot->queue, slot->tag);
 
 	if (!ublk_queue_copies(slot->queue))
-		return !addr;
+		return !addr || ublksrv_get_op(desc) == UBLK_IO_OP_ZONE_APPEND;
 	if (addr)
 		return true;
 	/* A buffer for the next request can be given later, but data just read lie somewhere. */
@@ -344,6 +347,12 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, const struct u
 	if (!ublk_request_carries_data(rq))
 		return (struct ublk_outcome) { .status = BLK_STS_OK, .bytes = bytes };
 
+	/* What is missing of it could end up elsewhere. */
+	if (req_op(rq) == REQ_OP_ZONE_APPEND)
+		return (struct ublk_outcome) {
+			.status = result < bytes ? BLK_STS_IOERR : ublk_zoned_append(rq, addr),
+			.bytes = bytes,
+		};
 	if (result < bytes)
 		bytes = round_down(result, queue_logical_block_size(rq->q));
 	/* No progress, or a buffer that cannot be read, will not get better by trying again. */
@@ -361,14 +370,13 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, const struct u
  * @slot: in UBLK_SLOT_COMMIT, owned by the caller, who gives it up
  * @cmd: the command that brought the result; it is parked for the slot's next request, or
  *	answered if the server was sent away
- * @result: bytes done or -errno, as the server claims
- * @addr: the server's buffer, 0 if it gave none: holds what was read, and serves the next request
+ * @answer: what the server says
  * @issue_flags: of @cmd
  *
  * Runs in the server's task.
  */
-void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 result, u64 addr,
-			 unsigned int issue_flags)
+void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			 const struct ublk_answer *answer, unsigned int issue_flags)
 {
 	/*
 	 * A dismissal after this look finds the slot in UBLK_SLOT_COMMIT or later: see
@@ -378,11 +386,11 @@ void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 r
 	struct request *rq = slot->rq;
 	struct ublk_outcome outcome;
 
-	outcome = ublk_request_judge(rq, slot, result, addr);
+	outcome = ublk_request_judge(rq, slot, answer->result, answer->addr);
 
 	/* Park first: when the request ends, its tag can come back at once on another CPU. */
 	if (likely(!gone))
-		ublk_slot_rearm(slot, cmd, addr);
+		ublk_slot_rearm(slot, cmd, answer->next);
 	else
 		ublk_slot_retire(slot);
 

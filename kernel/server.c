@@ -221,6 +221,11 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 			      struct io_uring_cmd *cmd, u64 addr, s32 result,
 			      unsigned int issue_flags)
 {
+	struct ublk_answer answer = {
+		.result = result,
+		.addr = addr,
+		.next = ublk_queue_copies(slot->queue) ? addr : 0,
+	};
 	const void *io_uring = io_uring_cmd_ctx_handle(cmd);
 	int ret;
 
@@ -241,7 +246,7 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 
 	*io_uring_cmd_to_pdu(cmd, struct ublk_slot *) = slot;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
-	ublk_request_finish(slot, cmd, result, addr, issue_flags);
+	ublk_request_finish(slot, cmd, &answer, issue_flags);
 	return -EIOCBQUEUED;
 }
 

@@ -588,7 +588,8 @@ bool ublk_device_goes_away(struct ublk_device *dev)
  * @dev: the device
  * @sectors: of 512 bytes
  *
- * Return: 0; -ENODEV: there is no disk; -EINVAL: no disk can be so large.
+ * Return: 0; -ENODEV: there is no disk; -EINVAL: no disk can be so large; -EOPNOTSUPP: its zones
+ * have been counted.
  */
 int ublk_device_resize(struct ublk_device *dev, u64 sectors)
 {
@@ -596,6 +597,8 @@ int ublk_device_resize(struct ublk_device *dev, u64 sectors)
 
 	if (sectors > (u64)LLONG_MAX >> SECTOR_SHIFT)
 		return -EINVAL;
+	if (dev->info.flags & UBLK_F_ZONED)
+		return -EOPNOTSUPP;
 
 	guard(mutex)(&dev->mutex);
 	disk = ublk_device_get_disk(dev);

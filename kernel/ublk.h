@@ -187,15 +187,39 @@ struct ublk_outcome {
 };
 
 /**
+ * struct ublk_zone_range - some zones
+ * @sector: where the first begins
+ * @nr_zones: how many
+ */
+struct ublk_zone_range {
+	u64 sector;
+	u32 nr_zones;
+};
+
+/**
  * struct ublk_request - what the driver keeps with a struct request
  * @inbox: in ublk_ring.inbox
  * @outcome: set by who commits or aborts, used by the last who lets go (slot.h)
  * @written: bytes of a READ that the server has written with pwrite()
+ * @report: what a report of zones is asked about (zoned.c)
  */
 struct ublk_request {
 	struct llist_node inbox;
 	struct ublk_outcome outcome;
 	atomic_long_t written;
+	struct ublk_zone_range report;
+};
+
+/**
+ * struct ublk_answer - what the server says of a request it had
+ * @result: bytes done or -errno, as the server claims
+ * @addr: the server's buffer with what was read, or the sector where a ZONE_APPEND went
+ * @next: the buffer that the slot's next request is delivered with
+ */
+struct ublk_answer {
+	s32 result;
+	u64 addr;
+	u64 next;
 };
 
 /* For work that may wait for a server to answer: stop_work, scan_work. */
@@ -278,8 +302,8 @@ void ublk_server_poll_work(struct work_struct *work);
 /* request.c: struct request on its way to the server and back */
 blk_status_t ublk_request_dispatch(struct request *rq);
 struct ublk_slot *ublk_request_slot(const struct request *rq);
-void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd, s32 result, u64 addr,
-			 unsigned int issue_flags);
+void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			 const struct ublk_answer *answer, unsigned int issue_flags);
 int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
 bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
 void ublk_request_fail(struct request *rq);

@@ -10,6 +10,7 @@
 #include <linux/module.h>
 
 #include "ublk.h"
+#include "zoned.h"
 
 #define CREATE_TRACE_POINTS
 #include "trace.h"
@@ -95,10 +96,13 @@ static void ublk_free_disk(struct gendisk *disk)
 	ublk_device_disk_freed(disk->private_data);
 }
 
+UBLK_DEFINE_REPORT_ZONES(ublk_report_zones, ublk_zoned_report)
+
 static const struct block_device_operations ublk_disk_fops = {
 	.owner		= THIS_MODULE,
 	.open		= ublk_open,
 	.free_disk	= ublk_free_disk,
+	.report_zones	= ublk_report_zones,
 };
 
 /**
@@ -106,7 +110,7 @@ static const struct block_device_operations ublk_disk_fops = {
  * @dev: with valid parameters, a server that is ready, and ublk_device.mutex held
  *
  * Does no I/O: the partition table is read by scan_work, so a server may start its device from
- * the thread that serves it.
+ * the thread that serves it. Only a zoned disk's zones must be known before the disk is there.
  *
  * Return: the disk, which holds a reference to @dev until it is freed, or an ERR_PTR.
  */
@@ -130,7 +134,9 @@ struct gendisk *ublk_disk_add(struct ublk_device *dev)
 	set_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
 
 	get_device(&dev->chardev);
-	ret = add_disk(disk);
+	ret = dev->info.flags & UBLK_F_ZONED ? ublk_zoned_revalidate(disk) : 0;
+	if (!ret)
+		ret = add_disk(disk);
 	if (ret) {
 		/* A disk that was never added does not call ublk_free_disk(). */
 		put_disk(disk);
