@@ -9,21 +9,13 @@
 #include "ublk.h"
 
 /**
- * struct ublk_copy - a copy under way
- * @user: the server's memory, as far as it is not done
- * @offset: how many bytes of the request's are to be left out
- * @done: how many bytes were copied
- * @to_user: the direction
+ * ublk_copy_bvec() - copy one piece of a request
+ * @copy: what is to be copied, and how far that is
+ * @bvec: the next piece of the request's data or metadata
+ *
+ * Return: whether there is more to copy.
  */
-struct ublk_copy {
-	struct iov_iter *user;
-	size_t offset;
-	size_t done;
-	bool to_user;
-};
-
-/* Copy the next piece of the data. Returns whether there is more to copy. */
-static bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec)
+bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec)
 {
 	size_t piece, copied;
 	void *kernel;

@@ -8,6 +8,7 @@
 #include <linux/sizes.h>
 #include <linux/uaccess.h>
 
+#include "integrity.h"
 #include "ublk.h"
 #include "zoned.h"
 
@@ -17,8 +18,8 @@
 				 UBLK_PARAM_TYPE_DMA_ALIGN | UBLK_PARAM_TYPE_SEGMENT |	\
 				 UBLK_PARAM_TYPE_INTEGRITY)
 
-/* DEVT is only told; the other needs a feature that this version does not grant. */
-#define UBLK_PARAM_TYPES_REFUSED (UBLK_PARAM_TYPE_DEVT | UBLK_PARAM_TYPE_INTEGRITY)
+/* Only told. */
+#define UBLK_PARAM_TYPES_REFUSED UBLK_PARAM_TYPE_DEVT
 
 /* As far as NVMe can go; more than that is a mistake. */
 #define UBLK_MAX_BLOCK_SHIFT	ilog2(SZ_256M)
@@ -99,6 +100,9 @@ static bool ublk_params_are_valid(const struct ublk_params *params,
 	if ((types & UBLK_PARAM_TYPE_DISCARD) && !ublk_params_discard_is_valid(&params->discard))
 		return false;
 	if ((types & UBLK_PARAM_TYPE_DMA_ALIGN) && !ublk_params_dma_is_valid(&params->dma))
+		return false;
+	if ((types & UBLK_PARAM_TYPE_INTEGRITY) &&
+	    (!(info->flags & UBLK_F_INTEGRITY) || !ublk_integrity_params_are_valid(params)))
 		return false;
 	return !(types & UBLK_PARAM_TYPE_SEGMENT) || ublk_params_segment_is_valid(&params->seg);
 }
@@ -263,6 +267,8 @@ struct queue_limits ublk_params_limits(const struct ublk_params *params)
 		limits.max_segment_size = params->seg.max_segment_size;
 		limits.max_segments = params->seg.max_segments ?: BLK_MAX_SEGMENTS;
 	}
+	if (params->types & UBLK_PARAM_TYPE_INTEGRITY)
+		ublk_integrity_limit(params, &limits);
 	limits.dma_alignment = ublk_params_dma_alignment(params, &limits);
 	return limits;
 }

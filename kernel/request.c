@@ -3,6 +3,7 @@
  * A request on its way to the server and back: descriptor, delivery in the server's task, result.
  * Whoever owns the slot (slot.h) ends the request, so it ends exactly once.
  */
+#include <linux/blk-integrity.h>
 #include <linux/blk-mq.h>
 #include <linux/bottom_half.h>
 #include <linux/io_uring/cmd.h>
@@ -31,7 +32,7 @@ static int ublk_request_op(const struct request *rq)
 	}
 }
 
-static u32 ublk_request_flags(const struct request *rq)
+static u32 ublk_request_flags(struct request *rq)
 {
 	u32 flags = 0;
 
@@ -49,6 +50,8 @@ static u32 ublk_request_flags(const struct request *rq)
 		flags |= UBLK_IO_F_NOUNMAP;
 	if (rq->cmd_flags & REQ_SWAP)
 		flags |= UBLK_IO_F_SWAP;
+	if (blk_integrity_rq(rq))
+		flags |= UBLK_IO_F_INTEGRITY;
 	return flags;
 }
 

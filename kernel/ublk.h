@@ -311,7 +311,22 @@ void ublk_request_abort(struct request *rq);
 struct request *ublk_request_hold(struct ublk_slot *slot);
 void ublk_request_let_go(struct request *rq);
 
+/**
+ * struct ublk_copy - a copy under way
+ * @user: the server's memory, as far as it is not done
+ * @offset: how many bytes of the request's are to be left out
+ * @done: how many bytes were copied
+ * @to_user: the direction
+ */
+struct ublk_copy {
+	struct iov_iter *user;
+	size_t offset;
+	size_t done;
+	bool to_user;
+};
+
 /* copy.c: request data <-> server memory */
+bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec);
 size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len);
 size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len);
 size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to);

@@ -9,21 +9,36 @@
 #include <linux/nospec.h>
 #include <linux/uio.h>
 
+#include "integrity.h"
 #include "slot.h"
 #include "ublk.h"
 
+/**
+ * struct ublk_place - what a call is about
+ * @offset: bytes into the data, or the metadata
+ * @metadata: the metadata, not the data
+ */
+struct ublk_place {
+	size_t offset;
+	bool metadata;
+};
+
 /* Which request a position is in, and where in it; NULL: in none. */
 static struct ublk_slot *ublk_user_copy_find(struct ublk_device *dev, loff_t position,
-					     size_t *offset)
+					     struct ublk_place *where)
 {
 	const struct ublksrv_ctrl_dev_info *info = &dev->info;
 	u64 place;
 	u16 queue, tag;
 
+	where->metadata = position & UBLKSRV_IO_INTEGRITY_FLAG;
+	if (where->metadata && !(info->flags & UBLK_F_INTEGRITY))
+		return NULL;
+	position &= ~UBLKSRV_IO_INTEGRITY_FLAG;
 	place = position - UBLKSRV_IO_BUF_OFFSET;
 	if (position < UBLKSRV_IO_BUF_OFFSET || place >= UBLKSRV_IO_BUF_TOTAL_SIZE)
 		return NULL;
-	*offset = place & UBLK_IO_BUF_BITS_MASK;
+	where->offset = place & UBLK_IO_BUF_BITS_MASK;
 	tag = place >> UBLK_TAG_OFF & UBLK_TAG_BITS_MASK;
 	queue = place >> UBLK_QID_OFF & UBLK_QID_BITS_MASK;
 	if (queue >= info->nr_hw_queues || tag >= info->queue_depth)
@@ -34,22 +49,28 @@ static struct ublk_slot *ublk_user_copy_find(struct ublk_device *dev, loff_t pos
 }
 
 /* The server reads what is written to the disk, and writes what is read from it. */
-static ssize_t ublk_user_copy_move(struct request *rq, size_t offset, struct iov_iter *user,
-				   bool server_reads)
+static ssize_t ublk_user_copy_move(struct request *rq, const struct ublk_place *where,
+				   struct iov_iter *user, bool server_reads)
 {
+	size_t bytes = where->metadata ? ublk_integrity_bytes(rq) : blk_rq_bytes(rq);
 	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
 	size_t wanted, done;
 
-	if (!blk_rq_has_data(rq) || offset > blk_rq_bytes(rq))
+	if (!blk_rq_has_data(rq))
 		return -EINVAL;
+	/* A request need not have metadata, even on a disk that has. */
+	if (where->offset > bytes)
+		return where->metadata && !bytes ? 0 : -EINVAL;
 	if (server_reads != op_is_write(req_op(rq)))
 		return -EACCES;
 
-	wanted = min(iov_iter_count(user), blk_rq_bytes(rq) - offset);
-	if (server_reads) {
-		done = ublk_copy_to_iter(rq, offset, user);
+	wanted = min(iov_iter_count(user), bytes - where->offset);
+	if (where->metadata) {
+		done = ublk_integrity_copy(rq, where->offset, user, server_reads);
+	} else if (server_reads) {
+		done = ublk_copy_to_iter(rq, where->offset, user);
 	} else {
-		done = ublk_copy_from_iter(rq, offset, user);
+		done = ublk_copy_from_iter(rq, where->offset, user);
 		atomic_long_add(done, &pdu->written);
 	}
 	return done || !wanted ? done : -EFAULT;
@@ -58,9 +79,9 @@ static ssize_t ublk_user_copy_move(struct request *rq, size_t offset, struct iov
 static ssize_t ublk_user_copy(struct kiocb *iocb, struct iov_iter *user, bool server_reads)
 {
 	struct ublk_server *server = iocb->ki_filp->private_data;
+	struct ublk_place where;
 	struct ublk_slot *slot;
 	struct request *rq;
-	size_t offset;
 	ssize_t ret;
 
 	if (!(server->dev->info.flags & UBLK_F_USER_COPY) || !user_backed_iter(user))
@@ -69,13 +90,13 @@ static ssize_t ublk_user_copy(struct kiocb *iocb, struct iov_iter *user, bool se
 	if (current->mm != server->mm)
 		return -EINVAL;
 
-	slot = ublk_user_copy_find(server->dev, iocb->ki_pos, &offset);
+	slot = ublk_user_copy_find(server->dev, iocb->ki_pos, &where);
 	if (!slot)
 		return -EINVAL;
 	rq = ublk_request_hold(slot);
 	if (!rq)
 		return -EINVAL;
-	ret = ublk_user_copy_move(rq, offset, user, server_reads);
+	ret = ublk_user_copy_move(rq, &where, user, server_reads);
 	ublk_request_let_go(rq);
 	return ret;
 }

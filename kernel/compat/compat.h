@@ -17,6 +17,7 @@
 #include "zoned.h"
 #include "io_uring.h"
 #include "capability.h"
-#include "queue_limits.h"	/* last: renames a structure */
+#include "queue_limits.h"	/* renames a structure, so only what uses the new name follows */
+#include "integrity.h"
 
 #endif
