@@ -6,6 +6,7 @@
 #include <linux/blk-mq.h>
 #include <linux/uio.h>
 
+#include "trace.h"
 #include "ublk.h"
 
 /**
@@ -51,6 +52,7 @@ static size_t ublk_copy(struct request *rq, size_t offset, struct iov_iter *user
 		if (!ublk_copy_bvec(&copy, &bvec))
 			break;
 	}
+	trace_ublk_copy(rq, copy.done);
 	return copy.done;
 }
 

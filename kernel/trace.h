@@ -98,6 +98,28 @@ TRACE_EVENT(ublk_device,
 		  __print_symbolic(__entry->to, ublk_device_state_names))
 );
 
+/* Data that the driver moved, whatever the way; those of shared memory are never here. */
+TRACE_EVENT(ublk_copy,
+	TP_PROTO(const struct request *rq, size_t bytes),
+	TP_ARGS(rq, bytes),
+	TP_STRUCT__entry(
+		__field(u32, dev)
+		__field(u16, queue)
+		__field(u16, tag)
+		__field(u64, bytes)
+	),
+	TP_fast_assign(
+		const struct ublk_queue *queue = rq->mq_hctx->driver_data;
+
+		__entry->dev = queue->dev->id;
+		__entry->queue = queue->id;
+		__entry->tag = rq->tag;
+		__entry->bytes = bytes;
+	),
+	TP_printk("dev=%u queue=%u tag=%u bytes=%llu", __entry->dev, __entry->queue,
+		  __entry->tag, __entry->bytes)
+);
+
 #endif /* UBLK_TRACE_H */
 
 #undef TRACE_INCLUDE_PATH
