@@ -39,7 +39,7 @@ enum ublk_control_flags {
 
 /**
  * struct ublk_control_op - one control command
- * @run: returns 0 or -errno, never a positive number (see compat/io_uring.h)
+ * @run: returns the command's result
  * @flags: of enum ublk_control_flags
  */
 struct ublk_control_op {
@@ -341,6 +341,7 @@ static int ublk_control_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_f
 	const struct ublk_control_op *op = ublk_control_find_op(cmd->cmd_op);
 	const struct ublksrv_ctrl_cmd *payload;
 	struct ublksrv_ctrl_cmd copy;
+	int ret;
 
 	if (!(issue_flags & IO_URING_F_SQE128))
 		return -EINVAL;
@@ -361,7 +362,12 @@ static int ublk_control_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_f
 	    (issue_flags & IO_URING_F_NONBLOCK))
 		return -EAGAIN;
 
-	return ublk_control_run(op, &copy);
+	ret = ublk_control_run(op, &copy);
+	if (ret <= 0)
+		return ret;
+	/* A worker thread would lose the command: see compat/io_uring.h. */
+	io_uring_cmd_done(cmd, ret, issue_flags);
+	return -EIOCBQUEUED;
 }
 
 static const struct file_operations ublk_control_fops = {
