@@ -201,6 +201,16 @@ static int ublk_control_del(struct ublk_device *dev, const struct ublksrv_ctrl_c
 	return ublk_device_delete(dev);
 }
 
+static int ublk_control_reg_buf(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_shmem_register(dev, ublk_control_buffer(cmd), cmd->len);
+}
+
+static int ublk_control_unreg_buf(struct ublk_device *dev, const struct ublksrv_ctrl_cmd *cmd)
+{
+	return ublk_shmem_unregister(dev, cmd->data[0]);
+}
+
 static const struct ublk_control_op ublk_control_ops[] = {
 	[_IOC_NR(UBLK_U_CMD_GET_QUEUE_AFFINITY)] = {
 		ublk_control_get_affinity, NEEDS_DEVICE | READ_ONLY | NEVER_SLEEPS
@@ -230,6 +240,8 @@ static const struct ublk_control_op ublk_control_ops[] = {
 	[_IOC_NR(UBLK_U_CMD_UPDATE_SIZE)]	= { ublk_control_resize, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_QUIESCE_DEV)]	= { ublk_control_quiesce, NEEDS_DEVICE },
 	[_IOC_NR(UBLK_U_CMD_TRY_STOP_DEV)]	= { ublk_control_try_stop, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_REG_BUF)]		= { ublk_control_reg_buf, NEEDS_DEVICE },
+	[_IOC_NR(UBLK_U_CMD_UNREG_BUF)]		= { ublk_control_unreg_buf, NEEDS_DEVICE },
 };
 
 /* NULL: there is no such command. */

@@ -79,6 +79,7 @@ static void ublk_device_release(struct device *chardev)
 
 	blk_mq_free_tag_set(&dev->tag_set);
 	ublk_device_free_queues(dev);
+	ublk_shmem_exit(&dev->shmem);
 	mutex_destroy(&dev->mutex);
 	ublk_device_uncount(dev->info.flags);
 
@@ -167,6 +168,7 @@ static void ublk_device_init(struct ublk_device *dev)
 	INIT_WORK(&dev->stop_work, ublk_device_stop_work);
 	INIT_WORK(&dev->scan_work, ublk_disk_scan_work);
 	INIT_DELAYED_WORK(&dev->gone_work, ublk_server_gone_work);
+	ublk_shmem_init(&dev->shmem);
 	dev->serial = atomic64_inc_return(&ublk_device_serial);
 
 	device_initialize(&dev->chardev);

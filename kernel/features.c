@@ -57,6 +57,7 @@ static const struct ublk_feature ublk_features[] = {
 		.impossible = !UBLK_CAN_INTEGRITY || !IS_ENABLED(CONFIG_BLK_DEV_INTEGRITY),
 		.needs = UBLK_F_USER_COPY,
 	},
+	{ .bit = UBLK_F_SHMEM_ZC },
 	{ .bit = UBLK_F_IO_DESC_SIZE },
 	{ .bit = UBLK_F_UNPRIVILEGED_DEV },
 	/* Requests that wait for a server can make others wait, whose disk it is not. */

@@ -254,6 +254,7 @@ void ublk_server_retire(struct ublk_server *server)
 
 	ublk_device_shut(dev);
 	ublk_server_clear_up(server);
+	ublk_shmem_clear(dev);
 	ublk_device_server_closed(dev);
 }
 

@@ -91,10 +91,18 @@ static void ublk_request_end_some(struct request *rq, unsigned int bytes)
 		blk_mq_requeue_request(rq, true);
 }
 
+/* Nobody else has written the descriptor's flags since the request was delivered. */
+static bool ublk_request_is_shared(const struct ublk_slot *slot)
+{
+	return ublk_queue_desc(slot->queue, slot->tag)->op_flags & UBLK_IO_F_SHMEM_ZC;
+}
+
 /* Nobody uses the request any more. */
 static void ublk_request_settle(struct ublk_slot *slot, struct request *rq,
 				const struct ublk_outcome *outcome)
 {
+	if ((slot->queue->features & UBLK_F_SHMEM_ZC) && ublk_request_is_shared(slot))
+		ublk_shmem_let_go(((struct ublk_request *)blk_mq_rq_to_pdu(rq))->shared);
 	if (outcome->orphaned)
 		ublk_server_orphan(rq, true);
 	else if (outcome->again)
@@ -180,6 +188,22 @@ static void ublk_request_describe(struct request *rq, const struct ublk_slot *sl
 	ublk_zoned_describe(rq, desc);
 }
 
+/* The pages of the request are the server's, too: tell it where, instead of moving data. */
+static bool ublk_request_share(struct request *rq, const struct ublk_slot *slot, u64 *addr)
+{
+	if (!(slot->queue->features & UBLK_F_SHMEM_ZC) || !ublk_request_carries_data(rq))
+		return false;
+	return ublk_shmem_match(slot->queue->dev, rq, addr);
+}
+
+static void ublk_request_describe_shared(const struct ublk_slot *slot, u64 where)
+{
+	struct ublksrv_io_desc *desc = ublk_queue_desc(slot->queue, slot->tag);
+
+	desc->op_flags |= UBLK_IO_F_SHMEM_ZC;
+	desc->addr = where;
+}
+
 /* The server gives a buffer for the data of a WRITE once it knows of it. */
 static void ublk_request_offer(struct request *rq, struct ublk_slot *slot,
 			       unsigned int issue_flags)
@@ -196,14 +220,34 @@ static bool ublk_request_copy(struct request *rq, const struct ublk_slot *slot)
 	return ublk_copy_to_server(rq, slot->addr, blk_rq_bytes(rq)) == blk_rq_bytes(rq);
 }
 
-static void ublk_request_count_holders(struct request *rq, struct ublk_slot *slot)
+static void ublk_request_count_holders(struct request *rq, struct ublk_slot *slot, bool shared)
 {
 	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
 
 	if (!ublk_queue_counts_holders(slot->queue))
 		return;
-	atomic_long_set(&pdu->written, 0);
+	/* Nobody knows what is written to shared memory; it is the reader's, not the kernel's. */
+	atomic_long_set(&pdu->written, shared ? LONG_MAX / 2 : 0);
 	ublk_slot_count_holders(slot, rq);
+}
+
+/* Make everything ready that the server finds. Returns false if the request has ended instead. */
+static bool ublk_request_prepare(struct request *rq, bool shared, u64 where)
+{
+	struct ublk_slot *slot = ublk_request_slot(rq);
+
+	if (!shared && !ublk_request_copy(rq, slot)) {
+		/* The server gave a bad buffer. That is no reason to try again. */
+		ublk_slot_unclaim(slot);
+		ublk_request_fail(rq);
+		return false;
+	}
+
+	ublk_request_describe(rq, slot);
+	if (shared)
+		ublk_request_describe_shared(slot, where);
+	ublk_request_count_holders(rq, slot, shared);
+	return true;
 }
 
 /* In the server's task: give it the request. */
@@ -211,20 +255,16 @@ static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
 	struct io_uring_cmd *cmd;
+	u64 where = 0;
+	bool shared = ublk_request_share(rq, slot, &where);
 
-	if (req_op(rq) == REQ_OP_WRITE && (slot->queue->features & UBLK_F_NEED_GET_DATA)) {
+	if (!shared && req_op(rq) == REQ_OP_WRITE &&
+	    (slot->queue->features & UBLK_F_NEED_GET_DATA)) {
 		ublk_request_offer(rq, slot, issue_flags);
 		return;
 	}
-	if (!ublk_request_copy(rq, slot)) {
-		/* The server gave a bad buffer. That is no reason to try again. */
-		ublk_slot_unclaim(slot);
-		ublk_request_fail(rq);
+	if (!ublk_request_prepare(rq, shared, where))
 		return;
-	}
-
-	ublk_request_describe(rq, slot);
-	ublk_request_count_holders(rq, slot);
 	cmd = ublk_slot_deliver(slot, rq);
 	io_uring_cmd_done(cmd, UBLK_IO_RES_OK, issue_flags);
 }
@@ -342,7 +382,8 @@ int ublk_request_get_data(struct ublk_slot *slot, u64 addr)
 static struct ublk_outcome ublk_request_judge(struct request *rq, const struct ublk_slot *slot,
 					      s32 result, u64 addr)
 {
-	bool copied = req_op(rq) == REQ_OP_READ && ublk_queue_copies(slot->queue);
+	bool copied = req_op(rq) == REQ_OP_READ && ublk_queue_copies(slot->queue) &&
+		      !ublk_request_is_shared(slot);
 	unsigned int bytes = blk_rq_bytes(rq);
 
 	if (result < 0)

@@ -6,6 +6,7 @@
  * Locks, outermost first. Take none of the earlier while you hold a later one:
  *
  *   io_uring's uring_lock	held when I/O commands and task work come in
+ *   ublk_shmem.mutex		shared buffers (shmem.h); takes no other but ublk_devices
  *   ublk_device.mutex		control commands; never taken under uring_lock, and no command is
  *				completed while it is held (completion may need uring_lock)
  *   ublk_device.lock		spinlock: states, the server and its rings; nothing sleeps under it
@@ -33,6 +34,8 @@
 #include <linux/workqueue.h>
 
 #include <linux/ublk_cmd.h>
+
+#include "shmem.h"
 
 #define UBLK_MAX_DEVICES	BIT(MINORBITS)
 
@@ -169,6 +172,8 @@ struct ublk_device {
 	struct delayed_work gone_work;	/* takes back what a gone server held */
 	struct work_struct scan_work;	/* reads the partition table */
 
+	struct ublk_shmem shmem;	/* has its own lock */
+
 	struct ublk_queue queues[];	/* C: info.nr_hw_queues of them */
 };
 
@@ -202,12 +207,14 @@ struct ublk_zone_range {
  * @outcome: set by who commits or aborts, used by the last who lets go (slot.h)
  * @written: bytes of a READ that the server has written with pwrite()
  * @report: what a report of zones is asked about (zoned.c)
+ * @shared: the shared buffer it lies in, if it does (shmem.c)
  */
 struct ublk_request {
 	struct llist_node inbox;
 	struct ublk_outcome outcome;
 	atomic_long_t written;
 	struct ublk_zone_range report;
+	struct ublk_shmem_buffer *shared;
 };
 
 /**
