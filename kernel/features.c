@@ -43,14 +43,17 @@ struct ublk_feature {
 static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_URING_CMD_COMP_IN_TASK, .always = true },
 	{ .bit = UBLK_F_CMD_IOCTL_ENCODE, .always = true },
-	{ .bit = UBLK_F_NEED_GET_DATA, .yields_to = UBLK_F_USER_COPY },
+	{
+		.bit = UBLK_F_NEED_GET_DATA,
+		.yields_to = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY,
+	},
 	/* What a READ's pages hold before they are written is the kernel's. */
 	{ .bit = UBLK_F_USER_COPY, .unprivileged = REFUSED },
 	/* The address of a commit says where an append went, so it cannot name a buffer. */
 	{
 		.bit = UBLK_F_ZONED,
 		.impossible = !IS_ENABLED(CONFIG_BLK_DEV_ZONED),
-		.needs = UBLK_F_USER_COPY,
+		.needs = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY,
 	},
 	{
 		.bit = UBLK_F_INTEGRITY,
@@ -71,6 +74,12 @@ static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_PER_IO_DAEMON, .always = true },
 	{ .bit = UBLK_F_SAFE_STOP_DEV, .always = true },
 	{ .bit = UBLK_F_NO_AUTO_PART_SCAN },
+	{
+		.bit = UBLK_F_SUPPORT_ZERO_COPY,
+		.impossible = !UBLK_CAN_ZERO_COPY,
+		.unprivileged = REFUSED,
+	},
+	{ .bit = UBLK_F_BUF_REG_OFF_DAEMON, .impossible = !UBLK_CAN_ZERO_COPY, .always = true },
 };
 
 /* All that this version can do on this kernel. */

@@ -284,6 +284,8 @@ static int ublk_server_handle(struct io_uring_cmd *cmd, unsigned int issue_flags
 
 	if (opcode < 0)
 		return opcode;
+	if (opcode == _IOC_NR(UBLK_U_IO_UNREGISTER_IO_BUF))
+		return ublk_zerocopy_unregister(server->dev, cmd, addr, issue_flags);
 	if (queue >= info->nr_hw_queues || tag >= info->queue_depth)
 		return -EINVAL;
 	queue = array_index_nospec(queue, info->nr_hw_queues);
@@ -297,6 +299,8 @@ static int ublk_server_handle(struct io_uring_cmd *cmd, unsigned int issue_flags
 		return ublk_server_commit(server, slot, cmd, addr, result, issue_flags);
 	case UBLK_IO_NEED_GET_DATA:
 		return ublk_server_get_data(server, slot, addr);
+	case _IOC_NR(UBLK_U_IO_REGISTER_IO_BUF):
+		return ublk_zerocopy_register(slot, cmd, addr, issue_flags);
 	default:
 		return -EINVAL;
 	}

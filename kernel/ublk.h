@@ -345,16 +345,25 @@ ssize_t ublk_user_copy_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t ublk_user_copy_write(struct kiocb *iocb, struct iov_iter *from);
 void ublk_user_copy_judge(struct request *rq, struct ublk_outcome *outcome);
 
+/* zerocopy.c: a request's pages in a ring's buffer table */
+int ublk_zerocopy_register(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 index,
+			   unsigned int issue_flags);
+int ublk_zerocopy_unregister(struct ublk_device *dev, struct io_uring_cmd *cmd, u64 index,
+			     unsigned int issue_flags);
+
+/* How data moves that neither the driver copies nor the server maps. */
+#define UBLK_F_MOVED_BY_SERVER	(UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY)
+
 /* The driver copies data between requests and buffers that commands name. */
 static inline bool ublk_queue_copies(const struct ublk_queue *queue)
 {
-	return !(queue->features & UBLK_F_USER_COPY);
+	return !(queue->features & UBLK_F_MOVED_BY_SERVER);
 }
 
 /* A request can be in use by others than the server's commit; see slot.h. */
 static inline bool ublk_queue_counts_holders(const struct ublk_queue *queue)
 {
-	return queue->features & UBLK_F_USER_COPY;
+	return queue->features & UBLK_F_MOVED_BY_SERVER;
 }
 
 /* May requests go to the server? Pairs with the wait in ublk_device_shut(). */

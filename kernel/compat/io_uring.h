@@ -89,6 +89,22 @@ static inline void io_uring_cmd_mark_cancelable(struct io_uring_cmd *cmd, unsign
 }
 #endif
 
+#if !COMPAT_HAVE_IO_BUFFER_REGISTER	/* v6.15 */
+/* Not reached: UBLK_CAN_ZERO_COPY keeps the features away that need them. */
+static inline int io_buffer_register_request(struct io_uring_cmd *cmd, struct request *rq,
+					     void (*release)(void *), unsigned int index,
+					     unsigned int issue_flags)
+{
+	return -EOPNOTSUPP;
+}
+
+static inline int io_buffer_unregister(struct io_uring_cmd *cmd, unsigned int index,
+				       unsigned int issue_flags)
+{
+	return -EOPNOTSUPP;
+}
+#endif
+
 /**
  * UBLK_DEFINE_CMD_TASK_WORK() - define a callback for io_uring_cmd_complete_in_task()
  * @name: the callback's name

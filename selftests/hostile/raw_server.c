@@ -179,7 +179,9 @@ void *raw_buffer(struct raw_server *server, unsigned int queue, unsigned int tag
 
 __u64 raw_address(struct raw_server *server, unsigned int queue, unsigned int tag)
 {
-	if (server->device->info.flags & UBLK_F_USER_COPY)
+	const __u64 moved_otherwise = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY;
+
+	if (server->device->info.flags & moved_otherwise)
 		return 0;
 	return (unsigned long)raw_buffer(server, queue, tag);
 }
