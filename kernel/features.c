@@ -45,7 +45,7 @@ static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_CMD_IOCTL_ENCODE, .always = true },
 	{
 		.bit = UBLK_F_NEED_GET_DATA,
-		.yields_to = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY,
+		.yields_to = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG,
 	},
 	/* What a READ's pages hold before they are written is the kernel's. */
 	{ .bit = UBLK_F_USER_COPY, .unprivileged = REFUSED },
@@ -76,6 +76,11 @@ static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_NO_AUTO_PART_SCAN },
 	{
 		.bit = UBLK_F_SUPPORT_ZERO_COPY,
+		.impossible = !UBLK_CAN_ZERO_COPY,
+		.unprivileged = REFUSED,
+	},
+	{
+		.bit = UBLK_F_AUTO_BUF_REG,
 		.impossible = !UBLK_CAN_ZERO_COPY,
 		.unprivileged = REFUSED,
 	},

@@ -177,6 +177,14 @@ void ublk_request_abort(struct request *rq)
 	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome);
 }
 
+/* The server cannot have the request, by its own fault. */
+static void ublk_request_reject(struct request *rq)
+{
+	const struct ublk_outcome outcome = { .status = BLK_STS_IOERR };
+
+	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome);
+}
+
 static void ublk_request_describe(struct request *rq, const struct ublk_slot *slot)
 {
 	struct ublksrv_io_desc *desc = ublk_queue_desc(slot->queue, slot->tag);
@@ -184,7 +192,8 @@ static void ublk_request_describe(struct request *rq, const struct ublk_slot *sl
 	desc->op_flags = ublk_request_op(rq) | ublk_request_flags(rq);
 	desc->nr_sectors = blk_rq_sectors(rq);
 	desc->start_sector = blk_rq_pos(rq);
-	desc->addr = slot->addr;
+	/* Otherwise it is not an address: see zerocopy.c. */
+	desc->addr = ublk_queue_copies(slot->queue) ? slot->addr : 0;
 	ublk_zoned_describe(rq, desc);
 }
 
@@ -231,8 +240,21 @@ static void ublk_request_count_holders(struct request *rq, struct ublk_slot *slo
 	ublk_slot_count_holders(slot, rq);
 }
 
+/* A prepared request cannot be given to the server, and fails. */
+static void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd,
+				  unsigned int issue_flags)
+{
+	struct ublk_slot *slot = ublk_request_slot(rq);
+
+	if (ublk_queue_counts_holders(slot->queue))
+		ublk_zerocopy_detach(slot, cmd, issue_flags);
+	ublk_slot_unclaim(slot);
+	ublk_request_reject(rq);
+}
+
 /* Make everything ready that the server finds. Returns false if the request has ended instead. */
-static bool ublk_request_prepare(struct request *rq, bool shared, u64 where)
+static bool ublk_request_prepare(struct request *rq, bool shared, u64 where,
+				 struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
 
@@ -247,6 +269,10 @@ static bool ublk_request_prepare(struct request *rq, bool shared, u64 where)
 	if (shared)
 		ublk_request_describe_shared(slot, where);
 	ublk_request_count_holders(rq, slot, shared);
+	if (!ublk_zerocopy_attach(slot, rq, cmd, issue_flags)) {
+		ublk_request_withdraw(rq, cmd, issue_flags);
+		return false;
+	}
 	return true;
 }
 
@@ -263,7 +289,7 @@ static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 		ublk_request_offer(rq, slot, issue_flags);
 		return;
 	}
-	if (!ublk_request_prepare(rq, shared, where))
+	if (!ublk_request_prepare(rq, shared, where, slot->cmd, issue_flags))
 		return;
 	cmd = ublk_slot_deliver(slot, rq);
 	io_uring_cmd_done(cmd, UBLK_IO_RES_OK, issue_flags);
@@ -431,6 +457,7 @@ void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 	struct ublk_outcome outcome;
 
 	outcome = ublk_request_judge(rq, slot, answer->result, answer->addr);
+	ublk_zerocopy_detach(slot, cmd, issue_flags);
 
 	/* Park first: when the request ends, its tag can come back at once on another CPU. */
 	if (likely(!gone))

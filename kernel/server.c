@@ -169,7 +169,8 @@ static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
 	struct ublk_ring *spare;
 	int ret;
 
-	if (!ublk_server_may_fetch_with(slot->queue, addr))
+	if (!ublk_server_may_fetch_with(slot->queue, addr) ||
+	    ublk_zerocopy_next_buffer(slot->queue, cmd, &addr))
 		return -EINVAL;
 	spare = kzalloc_obj(*spare);
 	if (!spare)
@@ -234,7 +235,8 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 		return -EINVAL;
 	if (!ublk_slot_is_served(slot))
 		return ublk_server_no_request(server, slot);
-	if (!ublk_request_addr_is_valid(slot, addr))
+	if (!ublk_request_addr_is_valid(slot, addr) ||
+	    ublk_zerocopy_next_buffer(slot->queue, cmd, &answer.next))
 		return -EINVAL;
 	if (unlikely(slot->ring->io_uring != io_uring)) {
 		ret = ublk_server_change_ring(server, slot, io_uring);

@@ -208,6 +208,9 @@ struct ublk_zone_range {
  * @written: bytes of a READ that the server has written with pwrite()
  * @report: what a report of zones is asked about (zoned.c)
  * @shared: the shared buffer it lies in, if it does (shmem.c)
+ * @buffer_ring: the io_uring whose buffer table the request was put into before it was delivered;
+ *	NULL: none. Only compared
+ * @buffer_index: where in that table
  */
 struct ublk_request {
 	struct llist_node inbox;
@@ -215,13 +218,16 @@ struct ublk_request {
 	atomic_long_t written;
 	struct ublk_zone_range report;
 	struct ublk_shmem_buffer *shared;
+	const void *buffer_ring;
+	u16 buffer_index;
 };
 
 /**
  * struct ublk_answer - what the server says of a request it had
  * @result: bytes done or -errno, as the server claims
  * @addr: the server's buffer with what was read, or the sector where a ZONE_APPEND went
- * @next: the buffer that the slot's next request is delivered with
+ * @next: what the slot's next request is delivered with: a buffer's address, or where it is
+ *	registered (zerocopy.c)
  */
 struct ublk_answer {
 	s32 result;
@@ -350,9 +356,16 @@ int ublk_zerocopy_register(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64
 			   unsigned int issue_flags);
 int ublk_zerocopy_unregister(struct ublk_device *dev, struct io_uring_cmd *cmd, u64 index,
 			     unsigned int issue_flags);
+int ublk_zerocopy_next_buffer(const struct ublk_queue *queue, struct io_uring_cmd *cmd,
+			      u64 *buffer);
+bool ublk_zerocopy_attach(struct ublk_slot *slot, struct request *rq, struct io_uring_cmd *cmd,
+			  unsigned int issue_flags);
+void ublk_zerocopy_detach(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			  unsigned int issue_flags);
 
 /* How data moves that neither the driver copies nor the server maps. */
-#define UBLK_F_MOVED_BY_SERVER	(UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY)
+#define UBLK_F_MOVED_BY_SERVER	\
+	(UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG)
 
 /* The driver copies data between requests and buffers that commands name. */
 static inline bool ublk_queue_copies(const struct ublk_queue *queue)

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * Zero copy: a request's pages stand in the buffer table of one of the server's rings, put there
- * by a command (UBLK_F_SUPPORT_ZERO_COPY). A registered buffer holds the request (slot.h), whatever becomes of the
+ * by a command (UBLK_F_SUPPORT_ZERO_COPY) or before the server sees the request
+ * (UBLK_F_AUTO_BUF_REG). A registered buffer holds the request (slot.h), whatever becomes of the
  * server: io_uring lets go of it when the buffer is replaced or the ring goes.
  */
 #include <linux/blk-mq.h>
@@ -64,4 +65,83 @@ int ublk_zerocopy_unregister(struct ublk_device *dev, struct io_uring_cmd *cmd, 
 	if (!(dev->info.flags & UBLK_F_SUPPORT_ZERO_COPY) || index > U32_MAX)
 		return -EINVAL;
 	return io_buffer_unregister(cmd, index, issue_flags);
+}
+
+/**
+ * ublk_zerocopy_next_buffer() - where the slot's next request is to be registered
+ * @queue: of the slot
+ * @cmd: FETCH or COMMIT
+ * @buffer: replaced if the queue registers buffers: a struct ublk_auto_buf_reg, as in sqe->addr
+ *
+ * Return: 0 or -EINVAL.
+ */
+int ublk_zerocopy_next_buffer(const struct ublk_queue *queue, struct io_uring_cmd *cmd,
+			      u64 *buffer)
+{
+	struct ublk_auto_buf_reg reg;
+
+	if (!(queue->features & UBLK_F_AUTO_BUF_REG))
+		return 0;
+	*buffer = ublk_cmd_sqe_addr(cmd);
+	reg = ublk_sqe_addr_to_auto_buf_reg(*buffer);
+	if (reg.reserved0 || reg.reserved1 || (reg.flags & ~UBLK_AUTO_BUF_REG_F_MASK))
+		return -EINVAL;
+	return 0;
+}
+
+/**
+ * ublk_zerocopy_attach() - register the buffer of a request that is about to be delivered
+ * @slot: CLAIMED, its holders counted and its descriptor written
+ * @rq: the request
+ * @cmd: of the ring that gets the buffer
+ * @issue_flags: of @cmd
+ *
+ * Return: whether the request can be delivered: it has its buffer, or it needs none, or the
+ * server was ready to do without and is told to.
+ */
+bool ublk_zerocopy_attach(struct ublk_slot *slot, struct request *rq, struct io_uring_cmd *cmd,
+			  unsigned int issue_flags)
+{
+	struct ublk_auto_buf_reg reg = ublk_sqe_addr_to_auto_buf_reg(slot->addr);
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+	long written = atomic_long_read(&pdu->written);
+
+	pdu->buffer_ring = NULL;
+	if (!(slot->queue->features & UBLK_F_AUTO_BUF_REG) || !blk_rq_has_data(rq))
+		return true;
+
+	ublk_slot_hold(slot);
+	if (!ublk_zerocopy_put(cmd, rq, reg.index, issue_flags)) {
+		pdu->buffer_ring = io_uring_cmd_ctx_handle(cmd);
+		pdu->buffer_index = reg.index;
+		return true;
+	}
+	/* Not the last holder: the slot is still ours. */
+	ublk_slot_let_go(slot);
+	atomic_long_set(&pdu->written, written);
+	if (!(reg.flags & UBLK_AUTO_BUF_REG_FALLBACK))
+		return false;
+	ublk_queue_desc(slot->queue, slot->tag)->op_flags |= UBLK_IO_F_NEED_REG_BUF;
+	return true;
+}
+
+/**
+ * ublk_zerocopy_detach() - the server is done with the buffer that came with the request
+ * @slot: the caller's, with the request
+ * @cmd: of the server; only the ring that the buffer stands in can let go of it, so from another
+ *	one the server must unregister it itself
+ * @issue_flags: of @cmd
+ */
+void ublk_zerocopy_detach(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			  unsigned int issue_flags)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(slot->rq);
+	const void *ring;
+
+	if (!(slot->queue->features & UBLK_F_AUTO_BUF_REG))
+		return;
+	ring = pdu->buffer_ring;
+	pdu->buffer_ring = NULL;
+	if (ring && ring == io_uring_cmd_ctx_handle(cmd))
+		io_buffer_unregister(cmd, pdu->buffer_index, issue_flags);
 }

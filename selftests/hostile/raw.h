@@ -140,6 +140,7 @@ struct raw_server {
 	bool hold_all;		/* it wants every one, the partition scan's too */
 	bool hold_offers;	/* it sends NEED_GET_DATA itself */
 	unsigned char sqe_flags;	/* IOSQE_* of every command */
+	__u64 sqe_addr;		/* and the address beside its payload */
 	struct raw_request *caught;	/* FIFO of requests that await the test */
 	unsigned int caught_first;
 	unsigned int caught_count;

@@ -179,7 +179,8 @@ void *raw_buffer(struct raw_server *server, unsigned int queue, unsigned int tag
 
 __u64 raw_address(struct raw_server *server, unsigned int queue, unsigned int tag)
 {
-	const __u64 moved_otherwise = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY;
+	const __u64 moved_otherwise = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY |
+				      UBLK_F_AUTO_BUF_REG;
 
 	if (server->device->info.flags & moved_otherwise)
 		return 0;
@@ -203,6 +204,7 @@ void raw_io_queue(struct raw_server *server, unsigned int op, unsigned int queue
 	sqe->fd = server->sqe_flags & IOSQE_FIXED_FILE ? 0 : server->chr;
 	sqe->flags = server->sqe_flags;
 	sqe->cmd_op = op;
+	sqe->addr = server->sqe_addr;
 	sqe->user_data = USER_DATA(++server->sequence, queue, tag);
 	memcpy(sqe->cmd, &command, sizeof(command));
 	server->parked++;

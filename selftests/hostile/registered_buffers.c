@@ -215,6 +215,112 @@ TEST_F(buffer, outlives_the_server)
 	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
 }
 
+FIXTURE(automatic)
+{
+	struct raw_device device;
+	struct raw_server server;
+	struct raw_request request;
+	struct raw_io io;
+};
+
+FIXTURE_SETUP(automatic)
+{
+	struct ublksrv_ctrl_dev_info info = raw_info(1, 4);
+
+	raw_none(&self->device, &self->server);
+	info.flags = UBLK_F_AUTO_BUF_REG | UBLK_F_SUPPORT_ZERO_COPY;
+	ASSERT_EQ(0, raw_add_with(&self->device, &info));
+	ASSERT_EQ(0, raw_server_open(&self->server, &self->device, 0));
+	ASSERT_EQ(0, make_table(&self->server.ring));
+}
+
+FIXTURE_TEARDOWN(automatic)
+{
+	EXPECT_EQ(0, self->server.fault);
+	EXPECT_EQ(0, raw_finish(&self->device, &self->server));
+}
+
+static __u64 place(unsigned int index, unsigned int flags)
+{
+	struct ublk_auto_buf_reg reg = { .index = index, .flags = flags };
+
+	return ublk_auto_buf_reg_to_sqe_addr(&reg);
+}
+
+#define read_disk()									\
+	do {										\
+		ASSERT_EQ(0, raw_io_start(&self->io, &self->device, RAW_READ,		\
+					  raw_pages(BYTES), BYTES, RAW_TEST_OFFSET));	\
+	} while (0)
+
+/* With one tag at a time in use, the table's only place does for all of them. */
+TEST_F(automatic, commit_lets_go)
+{
+	int round;
+
+	self->server.sqe_addr = place(1, UBLK_AUTO_BUF_REG_FALLBACK);
+	ASSERT_EQ(0, raw_server_start(&self->server));
+	for (round = 0; round < 3; round++) {
+		read_disk();
+		ASSERT_TRUE(raw_catch(&self->server, &self->request));
+		EXPECT_EQ(0, self->request.descriptor.op_flags & UBLK_IO_F_NEED_REG_BUF);
+		ASSERT_EQ(BYTES, read_into_buffer(&self->server.ring, 1));
+		ASSERT_EQ(RAW_PARKED, raw_commit(&self->server, &self->request, BYTES));
+		EXPECT_EQ(BYTES, raw_io_wait(&self->io, &self->server, RAW_DEADLINE));
+		EXPECT_TRUE(raw_matches(self->io.buffer, RAW_TEST_OFFSET, BYTES));
+	}
+}
+
+TEST_F(automatic, server_is_told_to_register_itself)
+{
+	self->server.sqe_addr = place(TABLE, UBLK_AUTO_BUF_REG_FALLBACK);
+	ASSERT_EQ(0, raw_server_start(&self->server));
+	read_disk();
+	ASSERT_TRUE(raw_catch(&self->server, &self->request));
+	EXPECT_NE(0, self->request.descriptor.op_flags & UBLK_IO_F_NEED_REG_BUF);
+	ASSERT_EQ(RAW_PARKED, raw_commit(&self->server, &self->request, -ENOSPC));
+	EXPECT_EQ(-ENOSPC, raw_io_wait(&self->io, &self->server, RAW_DEADLINE));
+}
+
+TEST_F(automatic, place_out_of_range_fails_the_request)
+{
+	self->server.sqe_addr = place(TABLE, 0);
+	ASSERT_EQ(0, raw_server_start(&self->server));
+	read_disk();
+	EXPECT_EQ(-EIO, raw_io_wait(&self->io, &self->server, RAW_DEADLINE));
+	EXPECT_EQ(0, self->server.caught_count);
+}
+
+TEST_F(automatic, bad_places_are_refused)
+{
+	const __u64 bad[] = {
+		1ULL << 17,	/* an unknown flag */
+		1ULL << 23,
+		1ULL << 24,	/* reserved */
+		1ULL << 32,
+		1ULL << 63,
+	};
+	unsigned int i;
+
+	for (i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+		self->server.sqe_addr = bad[i];
+		EXPECT_EQ(-EINVAL, raw_fetch(&self->server, 0, 0));
+		self->server.fault = 0;
+	}
+	self->server.sqe_addr = place(0, UBLK_AUTO_BUF_REG_FALLBACK);
+	EXPECT_EQ(RAW_PARKED, raw_fetch(&self->server, 0, 0));
+}
+
+TEST_F(automatic, request_ends_with_the_server)
+{
+	self->server.sqe_addr = place(0, UBLK_AUTO_BUF_REG_FALLBACK);
+	ASSERT_EQ(0, raw_server_start(&self->server));
+	read_disk();
+	ASSERT_TRUE(raw_catch(&self->server, &self->request));
+	raw_server_close(&self->server);
+	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
+}
+
 static void __attribute__((constructor)) need_feature(void)
 {
 	raw_require_feature(UBLK_F_SUPPORT_ZERO_COPY, "SUPPORT_ZERO_COPY");
