@@ -99,7 +99,7 @@ static bool ublk_request_is_shared(const struct ublk_slot *slot)
 
 /* Nobody uses the request any more. */
 static void ublk_request_settle(struct ublk_slot *slot, struct request *rq,
-				const struct ublk_outcome *outcome)
+				const struct ublk_outcome *outcome, struct io_comp_batch *ended)
 {
 	if ((slot->queue->features & UBLK_F_SHMEM_ZC) && ublk_request_is_shared(slot))
 		ublk_shmem_let_go(((struct ublk_request *)blk_mq_rq_to_pdu(rq))->shared);
@@ -107,7 +107,8 @@ static void ublk_request_settle(struct ublk_slot *slot, struct request *rq,
 		ublk_server_orphan(rq, true);
 	else if (outcome->again)
 		ublk_request_end_some(rq, outcome->bytes);
-	else
+	else if (outcome->status != BLK_STS_OK ||
+		 !blk_mq_add_to_batch(rq, ended, false, blk_mq_end_request_batch))
 		ublk_request_end(rq, outcome->status);
 }
 
@@ -125,7 +126,7 @@ void ublk_request_let_go(struct request *rq)
 	if (!ublk_slot_let_go(slot))
 		return;
 	ublk_user_copy_judge(rq, &pdu->outcome);
-	ublk_request_settle(slot, rq, &pdu->outcome);
+	ublk_request_settle(slot, rq, &pdu->outcome, NULL);
 }
 
 /**
@@ -150,12 +151,12 @@ struct request *ublk_request_hold(struct ublk_slot *slot)
 
 /* The server's part in the request is over. */
 static void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
-				  const struct ublk_outcome *outcome)
+				  const struct ublk_outcome *outcome, struct io_comp_batch *ended)
 {
 	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
 
 	if (!ublk_queue_counts_holders(slot->queue)) {
-		ublk_request_settle(slot, rq, outcome);
+		ublk_request_settle(slot, rq, outcome, ended);
 		return;
 	}
 	/* Ordered before the last holder's look by ublk_slot_let_go(). */
@@ -174,15 +175,15 @@ void ublk_request_abort(struct request *rq)
 {
 	const struct ublk_outcome outcome = { .status = BLK_STS_IOERR, .orphaned = true };
 
-	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome);
+	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome, NULL);
 }
 
 /* The server cannot have the request, by its own fault. */
-static void ublk_request_reject(struct request *rq)
+void ublk_request_reject(struct request *rq)
 {
 	const struct ublk_outcome outcome = { .status = BLK_STS_IOERR };
 
-	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome);
+	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome, NULL);
 }
 
 static void ublk_request_describe(struct request *rq, const struct ublk_slot *slot)
@@ -240,9 +241,13 @@ static void ublk_request_count_holders(struct request *rq, struct ublk_slot *slo
 	ublk_slot_count_holders(slot, rq);
 }
 
-/* A prepared request cannot be given to the server, and fails. */
-static void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd,
-				  unsigned int issue_flags)
+/**
+ * ublk_request_withdraw() - a prepared request cannot be given to the server, and fails
+ * @rq: from ublk_request_prepare()
+ * @cmd: as there
+ * @issue_flags: of @cmd
+ */
+void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
 
@@ -253,8 +258,8 @@ static void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd,
 }
 
 /* Make everything ready that the server finds. Returns false if the request has ended instead. */
-static bool ublk_request_prepare(struct request *rq, bool shared, u64 where,
-				 struct io_uring_cmd *cmd, unsigned int issue_flags)
+static bool ublk_request_prepare_as(struct request *rq, bool shared, u64 where,
+				    struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
 
@@ -276,6 +281,24 @@ static bool ublk_request_prepare(struct request *rq, bool shared, u64 where,
 	return true;
 }
 
+/**
+ * ublk_request_prepare() - make everything ready that the server finds when it gets a request
+ * @rq: has claimed its slot
+ * @cmd: of the server, by which it will be told
+ * @issue_flags: of @cmd
+ *
+ * Runs in the server's task.
+ *
+ * Return: false if that failed; then the request has ended.
+ */
+bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags)
+{
+	u64 where = 0;
+	bool shared = ublk_request_share(rq, ublk_request_slot(rq), &where);
+
+	return ublk_request_prepare_as(rq, shared, where, cmd, issue_flags);
+}
+
 /* In the server's task: give it the request. */
 static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 {
@@ -289,14 +312,18 @@ static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 		ublk_request_offer(rq, slot, issue_flags);
 		return;
 	}
-	if (!ublk_request_prepare(rq, shared, where, slot->cmd, issue_flags))
+	if (!ublk_request_prepare_as(rq, shared, where, slot->cmd, issue_flags))
 		return;
 	cmd = ublk_slot_deliver(slot, rq);
 	io_uring_cmd_done(cmd, UBLK_IO_RES_OK, issue_flags);
 }
 
-/* The server's task cannot take the request any more. */
-static void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
+/**
+ * ublk_request_bounce() - there is no server to take a request that has claimed its slot
+ * @rq: the request
+ * @issue_flags: of the command in the slot
+ */
+void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
 {
 	struct io_uring_cmd *cmd = ublk_slot_drop(ublk_request_slot(rq));
 
@@ -438,14 +465,15 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, const struct u
 /**
  * ublk_request_finish() - the server has committed a request
  * @slot: in UBLK_SLOT_COMMIT, owned by the caller, who gives it up
- * @cmd: the command that brought the result; it is parked for the slot's next request, or
- *	answered if the server was sent away
+ * @cmd: the command that brought the result
  * @answer: what the server says
  * @issue_flags: of @cmd
  *
- * Runs in the server's task.
+ * Runs in a task of the server.
+ *
+ * Return: false if the server was sent away, so that @answer->park was not parked.
  */
-void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			 const struct ublk_answer *answer, unsigned int issue_flags)
 {
 	/*
@@ -461,12 +489,21 @@ void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 
 	/* Park first: when the request ends, its tag can come back at once on another CPU. */
 	if (likely(!gone))
-		ublk_slot_rearm(slot, cmd, answer->next);
+		ublk_slot_rearm(slot, answer->park, answer->next);
 	else
 		ublk_slot_retire(slot);
 
-	ublk_request_conclude(slot, rq, &outcome);
+	ublk_request_conclude(slot, rq, &outcome, answer->ended);
+	return !gone;
+}
 
-	if (unlikely(gone))
-		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
+/* End the requests that commits have collected. */
+void ublk_request_end_all(struct io_comp_batch *ended)
+{
+	if (!ended->complete)
+		return;
+	/* See ublk_request_end(). */
+	local_bh_disable();
+	ended->complete(ended);
+	local_bh_enable();
 }

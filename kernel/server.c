@@ -128,6 +128,21 @@ static struct ublk_ring *ublk_server_get_ring(struct ublk_server *server, const 
 	return ring;
 }
 
+/* So many tags more are armed. */
+void ublk_server_count_fetched(struct ublk_server *server, unsigned int tags)
+{
+	struct ublk_device *dev = server->dev;
+
+	lockdep_assert_held(&dev->lock);
+
+	server->fetched += tags;
+	if (server->fetched < dev->info.nr_hw_queues * dev->info.queue_depth)
+		return;
+	server->state = UBLK_SERVER_READY;
+	trace_ublk_server(dev, server->state);
+	wake_up_all(&dev->wait);
+}
+
 /* The rest of FETCH, under the lock. */
 static int ublk_server_fetch_locked(struct ublk_server *server, struct ublk_slot *slot,
 				    struct io_uring_cmd *cmd, u64 addr, struct ublk_ring **spare)
@@ -146,12 +161,7 @@ static int ublk_server_fetch_locked(struct ublk_server *server, struct ublk_slot
 	slot->ring = ublk_server_get_ring(server, io_uring_cmd_ctx_handle(cmd), spare);
 	WRITE_ONCE(slot->task, current);
 	ublk_slot_arm(slot, cmd, addr);
-
-	if (++server->fetched == dev->info.nr_hw_queues * dev->info.queue_depth) {
-		server->state = UBLK_SERVER_READY;
-		trace_ublk_server(dev, server->state);
-		wake_up_all(&dev->wait);
-	}
+	ublk_server_count_fetched(server, 1);
 	return 0;
 }
 
@@ -226,6 +236,7 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 		.result = result,
 		.addr = addr,
 		.next = ublk_queue_copies(slot->queue) ? addr : 0,
+		.park = cmd,
 	};
 	const void *io_uring = io_uring_cmd_ctx_handle(cmd);
 	int ret;
@@ -248,7 +259,8 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 
 	*io_uring_cmd_to_pdu(cmd, struct ublk_slot *) = slot;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
-	ublk_request_finish(slot, cmd, &answer, issue_flags);
+	if (!ublk_request_finish(slot, cmd, &answer, issue_flags))
+		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
 	return -EIOCBQUEUED;
 }
 

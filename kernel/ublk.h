@@ -228,11 +228,15 @@ struct ublk_request {
  * @addr: the server's buffer with what was read, or the sector where a ZONE_APPEND went
  * @next: what the slot's next request is delivered with: a buffer's address, or where it is
  *	registered (zerocopy.c)
+ * @park: the command that waits for the slot's next request
+ * @ended: collects requests that ublk_request_end_all() is to end; NULL: they end at once
  */
 struct ublk_answer {
 	s32 result;
 	u64 addr;
 	u64 next;
+	struct io_uring_cmd *park;
+	struct io_comp_batch *ended;
 };
 
 /* For work that may wait for a server to answer: stop_work, scan_work. */
@@ -298,6 +302,7 @@ int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma);
 
 /* server.c: /dev/ublkcN */
 extern const struct file_operations ublk_server_fops;
+void ublk_server_count_fetched(struct ublk_server *server, unsigned int tags);
 void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring);
 
 /* recovery.c: the server is gone */
@@ -315,12 +320,17 @@ void ublk_server_poll_work(struct work_struct *work);
 /* request.c: struct request on its way to the server and back */
 blk_status_t ublk_request_dispatch(struct request *rq);
 struct ublk_slot *ublk_request_slot(const struct request *rq);
-void ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
+void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
+void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
+bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			 const struct ublk_answer *answer, unsigned int issue_flags);
+void ublk_request_end_all(struct io_comp_batch *ended);
 int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
 bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
 void ublk_request_fail(struct request *rq);
 void ublk_request_abort(struct request *rq);
+void ublk_request_reject(struct request *rq);
 struct request *ublk_request_hold(struct ublk_slot *slot);
 void ublk_request_let_go(struct request *rq);
 
