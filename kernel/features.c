@@ -45,7 +45,8 @@ static const struct ublk_feature ublk_features[] = {
 	{ .bit = UBLK_F_CMD_IOCTL_ENCODE, .always = true },
 	{
 		.bit = UBLK_F_NEED_GET_DATA,
-		.yields_to = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG,
+		.yields_to = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG |
+			     UBLK_F_BATCH_IO,
 	},
 	/* What a READ's pages hold before they are written is the kernel's. */
 	{ .bit = UBLK_F_USER_COPY, .unprivileged = REFUSED },
@@ -71,7 +72,7 @@ static const struct ublk_feature ublk_features[] = {
 	  .needs = UBLK_F_USER_RECOVERY, .excludes = UBLK_F_USER_RECOVERY_REISSUE },
 	{ .bit = UBLK_F_UPDATE_SIZE },
 	{ .bit = UBLK_F_QUIESCE, .unprivileged = DROPPED, .needs = UBLK_F_USER_RECOVERY },
-	{ .bit = UBLK_F_PER_IO_DAEMON, .always = true },
+	{ .bit = UBLK_F_PER_IO_DAEMON, .always = true, .yields_to = UBLK_F_BATCH_IO },
 	{ .bit = UBLK_F_SAFE_STOP_DEV, .always = true },
 	{ .bit = UBLK_F_NO_AUTO_PART_SCAN },
 	{
@@ -84,6 +85,7 @@ static const struct ublk_feature ublk_features[] = {
 		.impossible = !UBLK_CAN_ZERO_COPY,
 		.unprivileged = REFUSED,
 	},
+	{ .bit = UBLK_F_BATCH_IO, .impossible = !UBLK_CAN_BATCH },
 	{ .bit = UBLK_F_BUF_REG_OFF_DAEMON, .impossible = !UBLK_CAN_ZERO_COPY, .always = true },
 };
 

@@ -42,11 +42,16 @@ int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id)
 	}
 	for (u16 tag = 0; tag < queue->depth; tag++)
 		ublk_slot_init(&queue->slots[tag], queue, tag);
+	if (ublk_batch_init(queue)) {
+		ublk_queue_free(queue);
+		return -ENOMEM;
+	}
 	return 0;
 }
 
 void ublk_queue_free(struct ublk_queue *queue)
 {
+	ublk_batch_free(queue);
 	kvfree(queue->slots);
 	vfree(queue->descs);
 }

@@ -11,6 +11,7 @@
  *  - polling: where io_uring does not ask, and when a request takes suspiciously long
  */
 #include <linux/blk-mq.h>
+#include <linux/delay.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/preempt.h>
 #include <linux/sched.h>
@@ -26,7 +27,8 @@
 #define UBLK_POLL_INTERVAL	msecs_to_jiffies(100)
 
 /* How soon to look again at slots that were just changing hands. */
-#define UBLK_SWEEP_INTERVAL	msecs_to_jiffies(10)
+#define UBLK_SWEEP_MSECS	10
+#define UBLK_SWEEP_INTERVAL	msecs_to_jiffies(UBLK_SWEEP_MSECS)
 
 /* From here on its commands are answered with UBLK_IO_RES_ABORT. */
 static void ublk_server_send_away(struct ublk_server *server, enum ublk_server_state to)
@@ -50,6 +52,7 @@ static void ublk_server_lose_rings(struct ublk_server *server)
 
 	lockdep_assert_held(&server->dev->lock);
 
+	server->lost = true;
 	list_for_each_entry(ring, &server->rings, node)
 		ring->lost = true;
 }
@@ -97,6 +100,8 @@ void ublk_server_dismiss(struct ublk_device *dev)
 
 static bool ublk_queue_has_parked(struct ublk_queue *queue)
 {
+	if (queue->batch)
+		return ublk_batch_has_parked(queue);
 	for (u16 tag = 0; tag < queue->depth; tag++) {
 		if (ublk_slot_is_parked(&queue->slots[tag]))
 			return true;
@@ -140,14 +145,14 @@ void ublk_server_orphan(struct request *rq, bool delivered)
 		ublk_request_fail(rq);
 }
 
-/* Take back the request that a lost ring's task has. */
+/* Take back the request that a lost ring's task has, or in a batch a lost server. */
 static struct request *ublk_server_abort_lost(struct ublk_device *dev, struct ublk_slot *slot)
 {
 	struct request *rq = NULL;
 
 	/* The lock keeps slot->ring: a task changes it only while it holds the lock. */
 	spin_lock(&dev->lock);
-	if (slot->ring && slot->ring->lost)
+	if (slot->ring ? slot->ring->lost : dev->server->lost)
 		rq = ublk_slot_abort(slot);
 	spin_unlock(&dev->lock);
 	return rq;
@@ -187,6 +192,7 @@ static bool ublk_server_sweep(struct ublk_device *dev)
 	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
 		struct ublk_queue *queue = &dev->queues[i];
 
+		clean &= ublk_batch_close(queue);
 		for (u16 tag = 0; tag < queue->depth; tag++)
 			clean &= ublk_server_sweep_slot(dev, &queue->slots[tag]);
 		cond_resched();
@@ -213,9 +219,14 @@ static void ublk_server_clear_up(struct ublk_server *server)
 {
 	struct ublk_device *dev = server->dev;
 
+	/* Batches: no parked command has kept the file open until every slot was at rest. */
+	while (!ublk_server_sweep(dev))
+		msleep(UBLK_SWEEP_MSECS);
+
 	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
 		struct ublk_queue *queue = &dev->queues[i];
 
+		ublk_batch_reopen(queue);
 		for (u16 tag = 0; tag < queue->depth; tag++) {
 			struct ublk_slot *slot = &queue->slots[tag];
 			struct request *rq = ublk_slot_abort(slot);
@@ -287,6 +298,9 @@ static void ublk_server_poll_slots(struct ublk_server *server, struct ublk_queue
 	struct ublk_ring *polled = NULL;
 	bool abandoned;
 
+	/* No slot has a command, and io_uring tells. */
+	if (queue->batch)
+		return;
 	for (u16 tag = 0; tag < queue->depth; tag++) {
 		struct ublk_slot *slot = &queue->slots[tag];
 

@@ -321,13 +321,14 @@ static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 /**
  * ublk_request_bounce() - there is no server to take a request that has claimed its slot
  * @rq: the request
- * @issue_flags: of the command in the slot
+ * @issue_flags: of the command in the slot, if there is one
  */
 void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
 {
 	struct io_uring_cmd *cmd = ublk_slot_drop(ublk_request_slot(rq));
 
-	io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
+	if (cmd)
+		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
 	ublk_server_orphan(rq, false);
 }
 
@@ -381,6 +382,10 @@ blk_status_t ublk_request_dispatch(struct request *rq)
 	}
 
 	blk_mq_start_request(rq);
+	if (slot->queue->batch) {
+		ublk_batch_dispatch(slot->queue, pdu);
+		return BLK_STS_OK;
+	}
 	cmd = slot->cmd;
 	if (llist_add(&pdu->inbox, &slot->ring->inbox))
 		io_uring_cmd_complete_in_task(cmd, ublk_request_inbox_work);

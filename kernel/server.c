@@ -300,11 +300,16 @@ static int ublk_server_handle(struct io_uring_cmd *cmd, unsigned int issue_flags
 		return opcode;
 	if (opcode == _IOC_NR(UBLK_U_IO_UNREGISTER_IO_BUF))
 		return ublk_zerocopy_unregister(server->dev, cmd, addr, issue_flags);
+	if (opcode >= _IOC_NR(UBLK_U_IO_PREP_IO_CMDS) && opcode <= _IOC_NR(UBLK_U_IO_FETCH_IO_CMDS))
+		return ublk_batch_handle(server, cmd, opcode, issue_flags);
 	if (queue >= info->nr_hw_queues || tag >= info->queue_depth)
 		return -EINVAL;
 	queue = array_index_nospec(queue, info->nr_hw_queues);
 	tag = array_index_nospec(tag, info->queue_depth);
 	slot = &server->dev->queues[queue].slots[tag];
+
+	if (slot->queue->batch && opcode != _IOC_NR(UBLK_U_IO_REGISTER_IO_BUF))
+		return -EOPNOTSUPP;
 
 	switch (opcode) {
 	case UBLK_IO_FETCH_REQ:
@@ -348,8 +353,13 @@ static void ublk_server_cancel(struct io_uring_cmd *cmd, unsigned int issue_flag
 
 static int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
+	struct ublk_server *server = cmd->file->private_data;
+
 	if (issue_flags & IO_URING_F_CANCEL) {
-		ublk_server_cancel(cmd, issue_flags);
+		if (server->dev->info.flags & UBLK_F_BATCH_IO)
+			ublk_batch_cancel(cmd, issue_flags);
+		else
+			ublk_server_cancel(cmd, issue_flags);
 		return 0;
 	}
 	/* A worker thread is not the task that a slot belongs to. */

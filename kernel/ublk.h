@@ -10,6 +10,7 @@
  *   ublk_device.mutex		control commands; never taken under uring_lock, and no command is
  *				completed while it is held (completion may need uring_lock)
  *   ublk_device.lock		spinlock: states, the server and its rings; nothing sleeps under it
+ *   ublk_batch.lock		spinlock of a queue: its FETCH commands for batches (batch.c)
  *   ublk_devices		the table of devices (device.c): an xarray with a lock of its own
  *
  * Slots have no lock: their state changes hands by compare-and-exchange (slot.h).
@@ -39,6 +40,7 @@
 
 #define UBLK_MAX_DEVICES	BIT(MINORBITS)
 
+struct ublk_batch;
 struct ublk_slot;
 
 /**
@@ -83,6 +85,7 @@ struct ublk_server {
 	bool privileged;		/* C: was so when it opened the device */
 	enum ublk_server_state state;	/* L: read locklessly by ublk_server_is_gone() */
 	unsigned int fetched;		/* L: how many tags have been fetched */
+	bool lost;			/* L: none of its tasks will commit any more */
 	struct list_head rings;		/* L */
 	struct delayed_work poll;	/* looks for death where io_uring does not tell */
 };
@@ -98,6 +101,7 @@ struct ublk_queue {
 	u64 features;			/* C: UBLK_F_*, as granted */
 	void *descs;			/* C: mapped read-only into the server */
 	struct ublk_slot *slots;	/* C: as many as depth */
+	struct ublk_batch *batch;	/* C: NULL without UBLK_F_BATCH_IO */
 };
 
 /**
@@ -228,7 +232,7 @@ struct ublk_request {
  * @addr: the server's buffer with what was read, or the sector where a ZONE_APPEND went
  * @next: what the slot's next request is delivered with: a buffer's address, or where it is
  *	registered (zerocopy.c)
- * @park: the command that waits for the slot's next request
+ * @park: the command that waits for the slot's next request; NULL with UBLK_F_BATCH_IO
  * @ended: collects requests that ublk_request_end_all() is to end; NULL: they end at once
  */
 struct ublk_answer {
@@ -372,6 +376,17 @@ bool ublk_zerocopy_attach(struct ublk_slot *slot, struct request *rq, struct io_
 			  unsigned int issue_flags);
 void ublk_zerocopy_detach(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			  unsigned int issue_flags);
+
+/* batch.c: one command for many tags */
+int ublk_batch_init(struct ublk_queue *queue);
+void ublk_batch_free(struct ublk_queue *queue);
+void ublk_batch_dispatch(struct ublk_queue *queue, struct ublk_request *pdu);
+int ublk_batch_handle(struct ublk_server *server, struct io_uring_cmd *cmd, int opcode,
+		      unsigned int issue_flags);
+void ublk_batch_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags);
+bool ublk_batch_has_parked(struct ublk_queue *queue);
+bool ublk_batch_close(struct ublk_queue *queue);
+void ublk_batch_reopen(struct ublk_queue *queue);
 
 /* How data moves that neither the driver copies nor the server maps. */
 #define UBLK_F_MOVED_BY_SERVER	\

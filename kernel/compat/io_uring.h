@@ -105,6 +105,49 @@ static inline int io_buffer_unregister(struct io_uring_cmd *cmd, unsigned int in
 }
 #endif
 
+#if !COMPAT_HAVE_CMD_MULTISHOT		/* v6.18 */
+/* Not reached: UBLK_CAN_BATCH keeps the feature away that needs them. */
+struct io_br_sel {
+	void *buf_list;
+	union {
+		void __user *addr;
+		ssize_t val;
+	};
+};
+
+static inline struct io_br_sel io_uring_cmd_buffer_select(struct io_uring_cmd *cmd,
+							  unsigned int group, size_t *len,
+							  unsigned int issue_flags)
+{
+	return (struct io_br_sel) { .val = -EOPNOTSUPP };
+}
+
+static inline bool io_uring_mshot_cmd_post_cqe(struct io_uring_cmd *cmd, struct io_br_sel *sel,
+					       unsigned int issue_flags)
+{
+	return true;
+}
+#endif
+
+/* What a command that posts many completions was submitted with. */
+static inline bool ublk_cmd_is_multishot(const struct io_uring_cmd *cmd)
+{
+#if COMPAT_HAVE_CMD_MULTISHOT		/* v6.18 */
+	return cmd->flags & IORING_URING_CMD_MULTISHOT;
+#else
+	return false;
+#endif
+}
+
+static inline u16 ublk_cmd_buf_group(const struct io_uring_cmd *cmd)
+{
+#if COMPAT_HAVE_CMD_MULTISHOT		/* v6.18 */
+	return READ_ONCE(cmd->sqe->buf_index);
+#else
+	return 0;
+#endif
+}
+
 /**
  * UBLK_DEFINE_CMD_TASK_WORK() - define a callback for io_uring_cmd_complete_in_task()
  * @name: the callback's name

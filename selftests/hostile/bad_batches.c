@@ -1,0 +1,622 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * Commands that are about many tags: a PREP that is wrong somewhere arms nothing, a COMMIT stops at
+ * the first element that is wrong, a FETCH ends when it gets no buffer and loses no request, and a
+ * server that dies at any point between them takes nobody along.
+ */
+// # timeout: 150
+#include <kselftest_harness.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "raw.h"
+
+/* Headers for programs are older than the kernel that has it. */
+#define MULTISHOT (1U << 1)
+
+#define DEPTH 8
+#define BYTES 4096
+#define GROUP 7
+
+struct element {
+	struct ublk_elem_header header;
+	__u64 address;
+};
+
+struct batch_server {
+	struct raw_device *device;
+	struct raw_ring ring;
+	int chr;
+	char *buffers;
+	__u16 *tags;		/* where the driver writes what it delivers */
+	bool fetching;		/* a FETCH is parked */
+	int spare;		/* buffers that the driver has for tags */
+	unsigned int used;	/* buffers that came back with tags */
+	int fetch_result;	/* how the last one ended */
+	unsigned int caught;	/* tags delivered and not taken by the test */
+	__u16 queue[DEPTH];
+};
+
+#define FETCH_DATA 1
+#define PROVIDE_DATA 2
+#define COMMAND_DATA 3
+
+static int batch_open(struct batch_server *server, struct raw_device *device)
+{
+	memset(server, 0, sizeof(*server));
+	server->device = device;
+	server->ring.fd = -1;
+	server->chr = raw_open_char(device->id);
+	if (server->chr < 0)
+		return server->chr;
+	server->buffers = raw_pages(DEPTH * BYTES);
+	server->tags = raw_pages(BYTES);
+	return raw_ring_open(&server->ring, 32, 0);
+}
+
+static void batch_close(struct batch_server *server)
+{
+	raw_ring_close(&server->ring);
+	if (server->chr >= 0)
+		close(server->chr);
+	server->chr = -1;
+}
+
+static void handle(struct batch_server *server, const struct io_uring_cqe *cqe)
+{
+	unsigned int i;
+
+	if (cqe->user_data != FETCH_DATA)
+		return;
+	if (cqe->res > 0) {
+		server->spare--;
+		server->used++;
+	}
+	for (i = 0; cqe->res > 0 && i < cqe->res / sizeof(__u16) && server->caught < DEPTH; i++)
+		server->queue[server->caught++] = server->tags[i];
+	if (!(cqe->flags & IORING_CQE_F_MORE)) {
+		server->fetching = false;
+		server->fetch_result = cqe->res;
+	}
+}
+
+static void batch_pump(struct batch_server *server, int wait_ms)
+{
+	struct io_uring_cqe cqe;
+
+	raw_ring_submit(&server->ring, wait_ms);
+	while (raw_ring_next(&server->ring, &cqe))
+		handle(server, &cqe);
+}
+
+static struct io_uring_sqe *batch_sqe(struct raw_ring *ring, int chr, unsigned int op,
+				      const struct ublk_batch_io *header, const void *elements)
+{
+	struct io_uring_sqe *sqe = raw_ring_sqe(ring);
+
+	sqe->opcode = IORING_OP_URING_CMD;
+	sqe->fd = chr;
+	sqe->cmd_op = op;
+	sqe->addr = (unsigned long)elements;
+	sqe->user_data = COMMAND_DATA;
+	memcpy(sqe->cmd, header, sizeof(*header));
+	return sqe;
+}
+
+/* A command that does not park: its result. */
+static int batch_command(struct batch_server *server, unsigned int op,
+			 const struct ublk_batch_io *header, const void *elements)
+{
+	long long end = raw_now_ms() + RAW_DEADLINE;
+	struct io_uring_cqe cqe;
+
+	batch_sqe(&server->ring, server->chr, op, header, elements);
+	while (raw_now_ms() < end) {
+		raw_ring_submit(&server->ring, 20);
+		while (raw_ring_next(&server->ring, &cqe)) {
+			if (cqe.user_data == COMMAND_DATA)
+				return cqe.res;
+			handle(server, &cqe);
+		}
+	}
+	return -ETIME;
+}
+
+static struct ublk_batch_io header_of(unsigned int count)
+{
+	return (struct ublk_batch_io) {
+		.nr_elem = count,
+		.flags = UBLK_BATCH_F_HAS_BUF_ADDR,
+		.elem_bytes = sizeof(struct element),
+	};
+}
+
+static struct element element_of(struct batch_server *server, unsigned int tag, int result)
+{
+	return (struct element) {
+		.header = { .tag = tag, .result = result },
+		.address = (unsigned long)(server->buffers + tag % DEPTH * BYTES),
+	};
+}
+
+static int prep(struct batch_server *server, unsigned int first, unsigned int count)
+{
+	struct ublk_batch_io header = header_of(count);
+	struct element elements[DEPTH];
+	unsigned int i;
+
+	for (i = 0; i < count; i++)
+		elements[i] = element_of(server, first + i, 0);
+	return batch_command(server, UBLK_U_IO_PREP_IO_CMDS, &header, elements);
+}
+
+static int commit(struct batch_server *server, unsigned int tag, int result)
+{
+	struct ublk_batch_io header = header_of(1);
+	struct element element = element_of(server, tag, result);
+
+	return batch_command(server, UBLK_U_IO_COMMIT_IO_CMDS, &header, &element);
+}
+
+static void provide(struct batch_server *server, void *memory, unsigned int bytes)
+{
+	struct io_uring_sqe *sqe = raw_ring_sqe(&server->ring);
+
+	sqe->opcode = IORING_OP_PROVIDE_BUFFERS;
+	sqe->fd = 1;
+	sqe->addr = (unsigned long)memory;
+	sqe->len = bytes;
+	sqe->buf_group = GROUP;
+	sqe->user_data = PROVIDE_DATA;
+	server->spare++;
+	raw_ring_submit(&server->ring, 0);
+}
+
+static void fetch(struct batch_server *server)
+{
+	struct ublk_batch_io header = { .elem_bytes = sizeof(__u16) };
+	struct io_uring_sqe *sqe;
+
+	sqe = batch_sqe(&server->ring, server->chr, UBLK_U_IO_FETCH_IO_CMDS, &header, NULL);
+	sqe->rw_flags = MULTISHOT;
+	sqe->flags = IOSQE_BUFFER_SELECT;
+	sqe->buf_group = GROUP;
+	sqe->user_data = FETCH_DATA;
+	server->fetching = true;
+	raw_ring_submit(&server->ring, 0);
+}
+
+/* The descriptors are not needed: the one request of the test is known. */
+static int commit_all(struct batch_server *server, int result)
+{
+	int ret = 0;
+
+	while (server->caught && ret >= 0)
+		ret = commit(server, server->queue[--server->caught], result);
+	return ret;
+}
+
+/* One buffer at a time, so that no tag is overwritten before it was read. */
+static void keep_fetching(struct batch_server *server)
+{
+	if (server->spare <= 0)
+		provide(server, server->tags, BYTES);
+	if (!server->fetching)
+		fetch(server);
+}
+
+/* Serve whatever comes: the kernel's look for partitions. */
+static void serve(struct batch_server *server, int wait_ms)
+{
+	batch_pump(server, wait_ms);
+	commit_all(server, BYTES);
+	keep_fetching(server);
+}
+
+static int go(struct batch_server *server)
+{
+	struct ublksrv_ctrl_cmd command = raw_command_for(server->device->id);
+	struct raw_control control;
+	int ret = -ETIME, quiet = 0;
+	long long end = raw_now_ms() + RAW_DEADLINE;
+
+	keep_fetching(server);
+	command.data[0] = getpid();
+	if (raw_control_begin(&control, UBLK_U_CMD_START_DEV, &command))
+		return -EIO;
+	while (!raw_control_poll(&control, &ret) && raw_now_ms() < end)
+		serve(server, 5);
+	raw_control_end(&control);
+	/* The search for partitions goes on behind START. */
+	while (!ret && quiet < 300 && raw_now_ms() < end) {
+		long long before = raw_now_ms();
+
+		unsigned int used = server->used;
+
+		serve(server, 50);
+		quiet = server->used == used ? quiet + raw_now_ms() - before : 0;
+	}
+	return ret;
+}
+
+FIXTURE(batch)
+{
+	struct raw_device device;
+	struct batch_server server;
+	struct raw_io io;
+};
+
+static int add(struct raw_device *device)
+{
+	struct ublksrv_ctrl_dev_info info = raw_info(1, DEPTH);
+	int ret;
+
+	info.flags = UBLK_F_BATCH_IO;
+	info.max_io_buf_bytes = BYTES;
+	ret = raw_add_with(device, &info);
+	if (ret || (device->info.flags & UBLK_F_BATCH_IO))
+		return ret;
+	raw_destroy(device);
+	return -EOPNOTSUPP;
+}
+
+FIXTURE_SETUP(batch)
+{
+	int ret;
+
+	raw_none(&self->device, NULL);
+	self->server.chr = -1;
+	self->server.ring.fd = -1;
+	ret = add(&self->device);
+	ASSERT_EQ(0, ret);
+	ASSERT_EQ(0, batch_open(&self->server, &self->device));
+}
+
+FIXTURE_TEARDOWN(batch)
+{
+	batch_close(&self->server);
+	EXPECT_EQ(0, raw_destroy(&self->device));
+}
+
+static int start_read(struct raw_io *io, const struct raw_device *device)
+{
+	return raw_io_start(io, device, RAW_READ, raw_pages(BYTES), BYTES, RAW_TEST_OFFSET);
+}
+
+/* Until the test has a request in server.queue. */
+static bool caught(struct batch_server *server)
+{
+	long long end = raw_now_ms() + RAW_DEADLINE;
+
+	while (!server->caught && raw_now_ms() < end) {
+		keep_fetching(server);
+		batch_pump(server, 20);
+	}
+	return server->caught;
+}
+
+TEST_F(batch, requests_are_served)
+{
+	__u16 tag;
+
+	ASSERT_EQ(0, prep(&self->server, 0, 3));
+	ASSERT_EQ(0, prep(&self->server, 3, DEPTH - 3));
+	ASSERT_EQ(0, go(&self->server));
+	ASSERT_EQ(0, start_read(&self->io, &self->device));
+	ASSERT_TRUE(caught(&self->server));
+	tag = self->server.queue[--self->server.caught];
+	raw_fill(self->server.buffers + tag * BYTES, RAW_TEST_OFFSET, BYTES);
+	EXPECT_EQ(sizeof(struct element), commit(&self->server, tag, BYTES));
+	EXPECT_EQ(-EBUSY, commit(&self->server, tag, BYTES));
+	EXPECT_EQ(BYTES, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
+	EXPECT_TRUE(raw_matches(self->io.buffer, RAW_TEST_OFFSET, BYTES));
+}
+
+TEST_F(batch, wrong_prep_arms_nothing)
+{
+	struct ublk_batch_io header = header_of(DEPTH);
+	struct element elements[DEPTH];
+	unsigned int i, wrong;
+
+	for (wrong = 0; wrong < DEPTH; wrong++) {
+		for (i = 0; i < DEPTH; i++)
+			elements[i] = element_of(&self->server, i, 0);
+		elements[wrong].header.tag = DEPTH;
+		EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_PREP_IO_CMDS, &header,
+						 elements));
+		elements[wrong].header.tag = (wrong + 1) % DEPTH;
+		EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_PREP_IO_CMDS, &header,
+						 elements));
+		elements[wrong] = element_of(&self->server, wrong, 0);
+		elements[wrong].address = 0;
+		EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_PREP_IO_CMDS, &header,
+						 elements));
+	}
+	EXPECT_EQ(0, prep(&self->server, 0, DEPTH - 1));
+	/* Some are armed already. */
+	EXPECT_EQ(-EINVAL, prep(&self->server, DEPTH - 2, 2));
+	EXPECT_EQ(0, prep(&self->server, DEPTH - 1, 1));
+	EXPECT_EQ(-EBUSY, prep(&self->server, 0, 1));
+	EXPECT_EQ(0, go(&self->server));
+}
+
+TEST_F(batch, wrong_headers_are_refused)
+{
+	const unsigned int ops[] = { UBLK_U_IO_PREP_IO_CMDS, UBLK_U_IO_COMMIT_IO_CMDS };
+	struct element elements[DEPTH + 1] = {};
+	unsigned int i;
+
+	for (i = 0; i < 2; i++) {
+		struct ublk_batch_io header = header_of(1);
+
+#define refused(error) \
+		EXPECT_EQ(error, batch_command(&self->server, ops[i], &header, elements))
+		header.q_id = 1;
+		refused(-EINVAL);
+		header = header_of(DEPTH + 1);
+		refused(-E2BIG);
+		header = header_of(1);
+		header.elem_bytes = sizeof(struct ublk_elem_header);
+		refused(-EINVAL);
+		header.elem_bytes = 255;
+		refused(-EINVAL);
+		header = header_of(1);
+		header.flags |= 1 << 3;
+		refused(-EINVAL);
+		header = header_of(1);
+		header.flags |= UBLK_BATCH_F_HAS_ZONE_LBA;
+		header.elem_bytes += 8;
+		refused(-EINVAL);
+		header = header_of(1);
+		header.flags |= UBLK_BATCH_F_AUTO_BUF_REG_FALLBACK;
+		refused(-EINVAL);
+		header = header_of(1);
+		EXPECT_EQ(-EFAULT, batch_command(&self->server, ops[i], &header, NULL));
+		EXPECT_EQ(-EFAULT, batch_command(&self->server, ops[i], &header,
+						 (void *)RAW_KERNEL_ADDRESS));
+	}
+	EXPECT_EQ(0, prep(&self->server, 0, DEPTH));
+}
+
+TEST_F(batch, commit_stops_at_the_first_wrong_element)
+{
+	struct ublk_batch_io header = header_of(2);
+	struct element elements[2];
+	__u16 tag;
+
+	ASSERT_EQ(0, prep(&self->server, 0, DEPTH));
+	EXPECT_EQ(-EBUSY, commit(&self->server, 0, BYTES));
+	EXPECT_EQ(-EINVAL, commit(&self->server, DEPTH, BYTES));
+	EXPECT_EQ(-EINVAL, commit(&self->server, 0xffff, BYTES));
+	ASSERT_EQ(0, go(&self->server));
+	ASSERT_EQ(0, start_read(&self->io, &self->device));
+	ASSERT_TRUE(caught(&self->server));
+	tag = self->server.queue[--self->server.caught];
+	elements[0] = element_of(&self->server, DEPTH, BYTES);
+	elements[1] = element_of(&self->server, tag, -ENOSPC);
+	EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_COMMIT_IO_CMDS, &header,
+					 elements));
+	EXPECT_FALSE(atomic_load(&self->io.done));
+	elements[0] = elements[1];
+	/* The second time the tag is not the server's any more. */
+	EXPECT_EQ(sizeof(struct element), batch_command(&self->server, UBLK_U_IO_COMMIT_IO_CMDS,
+							&header, elements));
+	EXPECT_EQ(-ENOSPC, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
+}
+
+TEST_F(batch, commands_for_single_tags_are_refused)
+{
+	struct ublksrv_io_cmd command = { .addr = (unsigned long)self->server.buffers };
+
+	EXPECT_EQ(-EOPNOTSUPP, raw_single_command(self->server.chr, UBLK_U_IO_FETCH_REQ, &command,
+						  1000));
+	EXPECT_EQ(-EOPNOTSUPP, raw_single_command(self->server.chr,
+						  UBLK_U_IO_COMMIT_AND_FETCH_REQ, &command, 1000));
+	EXPECT_EQ(-EOPNOTSUPP, raw_single_command(self->server.chr, UBLK_U_IO_NEED_GET_DATA,
+						  &command, 1000));
+}
+
+struct other {
+	struct batch_server *server;
+	__u16 tag;
+	int result;
+};
+
+static void *commit_elsewhere(void *argument)
+{
+	struct ublk_batch_io header = header_of(1);
+	struct other *other = argument;
+	struct batch_server mine = *other->server;
+	struct element element = element_of(&mine, other->tag, -ENOSPC);
+
+	raw_ring_open(&mine.ring, 8, 0);
+	other->result = batch_command(&mine, UBLK_U_IO_COMMIT_IO_CMDS, &header, &element);
+	raw_ring_close(&mine.ring);
+	return NULL;
+}
+
+TEST_F(batch, any_thread_commits)
+{
+	struct other other = { .server = &self->server };
+	pthread_t thread;
+
+	ASSERT_EQ(0, prep(&self->server, 0, DEPTH));
+	ASSERT_EQ(0, go(&self->server));
+	ASSERT_EQ(0, start_read(&self->io, &self->device));
+	ASSERT_TRUE(caught(&self->server));
+	other.tag = self->server.queue[--self->server.caught];
+	ASSERT_EQ(0, pthread_create(&thread, NULL, commit_elsewhere, &other));
+	pthread_join(thread, NULL);
+	EXPECT_EQ(sizeof(struct element), other.result);
+	EXPECT_EQ(-ENOSPC, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
+}
+
+/* Let the parked FETCH end, and leave no buffer behind. */
+static bool use_up_buffers(struct batch_server *server, struct raw_device *device)
+{
+	long long end = raw_now_ms() + RAW_DEADLINE;
+	struct raw_io io;
+
+	while (server->fetching && raw_now_ms() < end) {
+		if (start_read(&io, device))
+			return false;
+		while (!atomic_load(&io.done) && server->fetching && raw_now_ms() < end) {
+			batch_pump(server, 20);
+			commit_all(server, BYTES);
+		}
+		if (!server->fetching && !atomic_load(&io.done)) {
+			/* It waits in the driver: the next FETCH brings it. */
+			if (!caught(server) || commit_all(server, BYTES) < 0)
+				return false;
+			if (raw_io_wait(&io, NULL, RAW_DEADLINE) != BYTES)
+				return false;
+			return true;
+		}
+		raw_io_wait(&io, NULL, RAW_DEADLINE);
+	}
+	return false;
+}
+
+TEST_F(batch, fetch_without_buffers_ends_and_loses_nothing)
+{
+	ASSERT_EQ(0, prep(&self->server, 0, DEPTH));
+	ASSERT_EQ(0, go(&self->server));
+	EXPECT_TRUE(use_up_buffers(&self->server, &self->device));
+	EXPECT_EQ(-ENOBUFS, self->server.fetch_result);
+}
+
+TEST_F(batch, bad_buffer_for_tags_ends_fetch_and_fails_the_request)
+{
+	ASSERT_EQ(0, prep(&self->server, 0, DEPTH));
+	ASSERT_EQ(0, go(&self->server));
+	/* The buffers that wait are all in this page. */
+	ASSERT_EQ(0, mprotect(self->server.tags, BYTES, PROT_NONE));
+	ASSERT_EQ(0, start_read(&self->io, &self->device));
+	while (self->server.fetching && !atomic_load(&self->io.done))
+		batch_pump(&self->server, 20);
+	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
+	batch_pump(&self->server, 100);
+	EXPECT_FALSE(self->server.fetching);
+	EXPECT_EQ(-EFAULT, self->server.fetch_result);
+	EXPECT_EQ(0, self->server.caught);
+	ASSERT_EQ(0, mprotect(self->server.tags, BYTES, PROT_READ | PROT_WRITE));
+}
+
+TEST_F(batch, fetch_that_is_not_one_is_refused)
+{
+	struct ublk_batch_io header = { .elem_bytes = sizeof(__u16) };
+
+	EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_FETCH_IO_CMDS, &header, NULL));
+}
+
+enum point {
+	OPENED,
+	PREPARED_SOME,
+	PREPARED_ALL,
+	FETCHING,
+	HOLDING,
+	WAITING,
+};
+
+/* A server that stops at a point and waits to be killed. */
+static void dying_server(struct raw_device *device, struct raw_shared *shared, enum point point)
+{
+	struct batch_server server;
+
+	if (batch_open(&server, device))
+		_exit(1);
+	if (point >= PREPARED_SOME && prep(&server, 0, DEPTH / 2))
+		_exit(2);
+	if (point >= PREPARED_ALL && prep(&server, DEPTH / 2, DEPTH / 2))
+		_exit(3);
+	if (point >= FETCHING && go(&server))
+		_exit(4);
+	/* The next request ends the FETCH, and the one after it waits in the driver. */
+	if (point == WAITING && mprotect(server.tags, BYTES, PROT_NONE))
+		_exit(5);
+	atomic_store(&shared->fetched, 1);
+	for (;;) {
+		if (point >= HOLDING)
+			batch_pump(&server, 20);
+		else
+			raw_pause();
+		atomic_store(&shared->caught, point == WAITING ? !server.fetching : server.caught);
+	}
+}
+
+FIXTURE(death)
+{
+	struct raw_device device;
+	struct raw_shared *shared;
+	struct raw_io io;
+};
+
+FIXTURE_VARIANT(death)
+{
+	enum point point;
+};
+
+FIXTURE_VARIANT_ADD(death, after_open) { .point = OPENED };
+FIXTURE_VARIANT_ADD(death, after_half_a_prep) { .point = PREPARED_SOME };
+FIXTURE_VARIANT_ADD(death, after_prep) { .point = PREPARED_ALL };
+FIXTURE_VARIANT_ADD(death, while_fetching) { .point = FETCHING };
+FIXTURE_VARIANT_ADD(death, with_a_request) { .point = HOLDING };
+FIXTURE_VARIANT_ADD(death, with_a_request_that_waits_for_a_fetch) { .point = WAITING };
+
+FIXTURE_SETUP(death)
+{
+	int ret;
+
+	raw_none(&self->device, NULL);
+	ret = add(&self->device);
+	ASSERT_EQ(0, ret);
+	self->shared = raw_share();
+	ASSERT_NE(NULL, self->shared);
+}
+
+FIXTURE_TEARDOWN(death)
+{
+	EXPECT_EQ(0, raw_destroy(&self->device));
+}
+
+TEST_F(death, takes_nobody_along)
+{
+	bool started = variant->point >= FETCHING;
+	pid_t pid = raw_fork();
+
+	if (pid == 0)
+		dying_server(&self->device, self->shared, variant->point);
+	ASSERT_EQ(0, raw_await(&self->shared->fetched, 1, RAW_DEADLINE));
+	if (started)
+		ASSERT_EQ(0, start_read(&self->io, &self->device));
+	if (variant->point >= HOLDING)
+		ASSERT_EQ(0, raw_await(&self->shared->caught, 1, RAW_DEADLINE));
+	if (variant->point == WAITING) {
+		EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
+		ASSERT_EQ(0, start_read(&self->io, &self->device));
+		usleep(200000);
+		EXPECT_FALSE(atomic_load(&self->io.done));
+	}
+	kill(pid, SIGKILL);
+	ASSERT_EQ(SIGKILL, raw_reap(pid, RAW_DEADLINE));
+	if (started) {
+		ssize_t result = raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE);
+
+		EXPECT_LT(result, 0);
+		EXPECT_NE(-ETIME, result);
+	}
+	EXPECT_EQ(0, raw_stop(self->device.id));
+}
+
+static void __attribute__((constructor)) need_feature(void)
+{
+	raw_require_feature(UBLK_F_BATCH_IO, "BATCH_IO");
+}
+
+TEST_HARNESS_MAIN
