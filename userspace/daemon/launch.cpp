@@ -24,6 +24,8 @@ using nlohmann::json;
 namespace {
 
 constexpr std::string_view acceptance = "accepted";
+constexpr std::string_view question = "still there?";
+constexpr std::string_view presence = "here";
 
 std::string encode(const Error& error) {
     json document{{"code", error.code},
@@ -115,12 +117,17 @@ UniqueFd detach_from_caller(UniqueFd socket) {
 void Launcher::report_error(const Error& error) const { send_packet(socket_, encode(error)); }
 
 Result<void> Launcher::report_ready(const Ready& ready, Deadline deadline) const {
-    if (!send_packet(socket_, encode(ready)))
-        return Error{errno, "report to the parent process"};
-    auto answer = receive_packet(socket_, deadline);
-    if (!answer)
-        return answer.error();
-    return {};
+    auto next = encode(ready);
+    for (;;) {
+        if (!send_packet(socket_, next))
+            return Error{errno, "report to the parent process"};
+        auto answer = receive_packet(socket_, deadline);
+        if (!answer)
+            return answer.error();
+        if (*answer != question)
+            return {};
+        next = presence;
+    }
 }
 
 Launched::~Launched() {
@@ -130,11 +137,16 @@ Launched::~Launched() {
     reap(child_, deadline_);
 }
 
-Result<void> Launched::accept() {
-    UniqueFd socket = std::move(socket_);
-    if (send_packet(socket, acceptance))
+Result<void> Launched::confirm() {
+    if (send_packet(socket_, question) && receive_packet(socket_, deadline_))
         return {};
-    return Error{errno, fmt::format("server {} died", child_)};
+    return Error{EPIPE, fmt::format("server {} died just after its device was ready", child_),
+                 "see the kernel log: dmesg", ErrorKind::backend};
+}
+
+void Launched::accept() {
+    UniqueFd socket = std::move(socket_);
+    send_packet(socket, acceptance);
 }
 
 Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadline deadline) {

@@ -47,7 +47,11 @@ public:
     ~Launched();
 
     const Ready& ready() const { return ready_; }
-    Result<void> accept();
+    // Fails unless the server is alive and answers: one that is being killed can still hold its
+    // end of the socket open.
+    Result<void> confirm();
+    // Leaves the server to itself. One that has died since confirm() is like one that dies later.
+    void accept();
 
 private:
     UniqueFd socket_;

@@ -245,9 +245,13 @@ private:
                                     server->ready().size_bytes, Clock::now() + node_limit);
         if (!usable)
             return usable;
+        // Opening a disk whose partitions are read lasts as long as its server takes, or lives.
+        if (auto alive = server->confirm(); !alive)
+            return alive;
         if (auto printed = print_ready(server->ready(), request.target->name, context); !printed)
             return printed;
-        return server->accept();
+        server->accept();
+        return {};
     }
 
     std::string target_;

@@ -30,7 +30,7 @@ TEST(Launch, ReturnsWhatTheServerSaysAboutItsDevice) {
     EXPECT_EQ(server->ready().number, 3);
     EXPECT_EQ(server->ready().size_bytes, 1U << 20);
     EXPECT_NE(server->ready().server, ::getpid());
-    EXPECT_TRUE(server->accept());
+    server->accept();
 }
 
 TEST(Launch, PassesAnErrorOnWhole) {
@@ -82,9 +82,24 @@ TEST(Launch, TellsTheServerWhetherItWasAccepted) {
     auto server = launch(serve, soon());
     ASSERT_TRUE(server);
     const ProcessHandle process(server->ready().server);
-    ASSERT_TRUE(server->accept());
+    ASSERT_TRUE(server->confirm());
+    ASSERT_TRUE(server->confirm());
+    server->accept();
     EXPECT_TRUE(process.wait_until_gone(soon()));
     EXPECT_EQ(read_word(directory.path("verdict")), "accepted");
+}
+
+TEST(Launch, DoesNotConfirmAServerThatDiedAfterItsReport) {
+    auto server = launch(
+        [](const Launcher& launcher) {
+            static_cast<void>(launcher.report_ready({0, 512, ::getpid()}, soon()));
+        },
+        soon());
+    ASSERT_TRUE(server);
+    ::kill(server->ready().server, SIGKILL);
+    const auto alive = server->confirm();
+    ASSERT_FALSE(alive);
+    EXPECT_EQ(alive.error().kind, ErrorKind::backend);
 }
 
 TEST(Launch, ServerHasItsOwnSessionAndNoneOfOurDescriptors) {
