@@ -1,0 +1,16 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# dd through the page cache ends with an error within 5 s of its server's death.
+# timeout: 120
+source "$(dirname "$0")/../lib.sh"
+source "$(dirname "$0")/../lib/io.sh"
+
+# More than dd can write before the kill.
+dev=$(add_dev null size=64G)
+dd if=/dev/zero of="$dev" bs=64k conv=fsync >"$UBLK_TEST_DIR/log" 2>&1 &
+job=$!
+wait_until 40 requests_done_at_least "$dev" 200 || fail "no I/O: $(cat "$UBLK_TEST_DIR/log")"
+kill_server "$dev"
+finishes_within 5 "$job" || fail "it still runs 5 s after the kill"
+[ "$STATUS" -ne 0 ] || fail "it saw no error: $(cat "$UBLK_TEST_DIR/log")"
+del_dev "$dev"
