@@ -135,9 +135,10 @@ Result<void> remove_device(const Paths& paths, Control& control, int number, For
             return ended;
         info = control.info(number);
     }
-    // A server that was asked has deleted its device; the number may be another's already.
-    const bool still_there =
-        info && (!server || info->server == record->server.pid || info->state == DeviceState::dead);
+    // A server that was asked has deleted its device; the number may be another's already. One that
+    // was killed while it stopped its device left a live one without a server.
+    const bool still_there = info && (!server || info->server == record->server.pid ||
+                                      info->server <= 0 || info->state == DeviceState::dead);
     if (still_there)
         if (auto removed = remove_by_driver(control, number, std::exchange(claim, {}), force);
             !removed)

@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/removal.h"
+
+#include <cerrno>
+#include <csignal>
+#include <fstream>
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "daemon/process.h"
+#include "daemon/state.h"
+#include "support/fake_driver.h"
+#include "support/temporary_directory.h"
+
+namespace ublk::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::HasSubstr;
+
+// A process that does nothing until a signal ends it. Tests that ran before may have blocked some.
+pid_t start_process() {
+    const pid_t process = ::fork();
+    if (process != 0)
+        return process;
+    sigset_t none;
+    sigemptyset(&none);
+    ::sigprocmask(SIG_SETMASK, &none, nullptr);
+    for (;;)
+        ::pause();
+}
+
+// A driver with one device, and a machine made of files around it.
+class RemovalTest : public testing::Test {
+protected:
+    test::TemporaryDirectory root_;
+    Paths paths_{.dev = root_.path("dev"),
+                 .sys = root_.path("sys"),
+                 .proc = "/proc",
+                 .state = root_.path("state")};
+    std::shared_ptr<test::FakeDriver> driver_ = std::make_shared<test::FakeDriver>();
+    Control control_ = *driver_->open_control(20ms);
+    StateDirectory state_{paths_};
+
+    void SetUp() override {
+        root_.write("dev/null", "");
+        root_.write("sys/block/ublkb0/dev", "259:0\n");
+        ASSERT_TRUE(control_.add({.number = 0}));
+        ASSERT_TRUE(state_.create());
+    }
+
+    void record(const ProcessIdentity& server) {
+        ASSERT_TRUE(state_.write({0, "null", {}, server, 0}));
+    }
+
+    bool recorded() const {
+        auto read = state_.read(0);
+        return read && *read;
+    }
+};
+
+TEST_F(RemovalTest, DeviceWithoutAServerIsDeletedByTheDriver) {
+    ASSERT_TRUE(remove_device(paths_, control_, 0, Force::no));
+    EXPECT_FALSE(driver_->device_exists());
+}
+
+TEST_F(RemovalTest, RecordOfADeadServerGoesWithItsDevice) {
+    record({1 << 22, 1}); // no such process can be
+    ASSERT_TRUE(remove_device(paths_, control_, 0, Force::no));
+    EXPECT_FALSE(driver_->device_exists());
+    EXPECT_FALSE(recorded());
+}
+
+TEST_F(RemovalTest, RecordWithoutADeviceGoesAndTheErrorTells) {
+    ASSERT_TRUE(control_.remove(0));
+    record({1 << 22, 1});
+    const auto removed = remove_device(paths_, control_, 0, Force::no);
+    ASSERT_FALSE(removed);
+    EXPECT_EQ(removed.error().code, ENODEV);
+    EXPECT_FALSE(recorded());
+}
+
+TEST_F(RemovalTest, DamagedRecordGoesWithItsDevice) {
+    std::ofstream(state_.file(0)) << "{";
+    ASSERT_TRUE(remove_device(paths_, control_, 0, Force::no));
+    EXPECT_FALSE(driver_->device_exists());
+    EXPECT_TRUE(state_.read(0));
+}
+
+TEST_F(RemovalTest, DeviceInUseStaysUnlessForced) {
+    root_.write("proc/self/mountinfo", "");
+    root_.write("proc/swaps", "Filename Type Size Used Priority\n/dev/ublkb0 partition 1 0 -2\n");
+    paths_.proc = root_.path("proc");
+
+    const auto refused = remove_device(paths_, control_, 0, Force::no);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EBUSY);
+    EXPECT_THAT(refused.error().step, HasSubstr("used as swap"));
+    EXPECT_THAT(refused.error().hint, HasSubstr("--force"));
+    EXPECT_TRUE(driver_->device_exists());
+
+    ASSERT_TRUE(remove_device(paths_, control_, 0, Force::yes));
+    EXPECT_FALSE(driver_->device_exists());
+}
+
+TEST_F(RemovalTest, DriverThatCannotDeleteWithoutWaitingIsAskedToWait) {
+    driver_->fail_control(UBLK_U_CMD_DEL_DEV_ASYNC, -EOPNOTSUPP);
+    ASSERT_TRUE(remove_device(paths_, control_, 0, Force::yes));
+    EXPECT_FALSE(driver_->device_exists());
+}
+
+TEST_F(RemovalTest, RunningServerIsAskedToEnd) {
+    const pid_t server = start_process();
+    ASSERT_GT(server, 0);
+    record(identify_process(paths_, server));
+    ASSERT_TRUE(remove_device(paths_, control_, 0, Force::no));
+    EXPECT_FALSE(recorded());
+    int status = 0;
+    ASSERT_EQ(::waitpid(server, &status, 0), server);
+    EXPECT_EQ(WTERMSIG(status), SIGTERM);
+}
+
+TEST_F(RemovalTest, ProcessThatGotTheNumberOfADeadServerIsLeftAlone) {
+    const pid_t stranger = start_process();
+    ASSERT_GT(stranger, 0);
+    auto identity = identify_process(paths_, stranger);
+    identity.start++;
+    record(identity);
+    ASSERT_TRUE(remove_device(paths_, control_, 0, Force::yes));
+    EXPECT_EQ(::waitpid(stranger, nullptr, WNOHANG), 0);
+    ::kill(stranger, SIGKILL);
+    ::waitpid(stranger, nullptr, 0);
+}
+
+} // namespace
+} // namespace ublk::daemon
