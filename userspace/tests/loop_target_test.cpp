@@ -13,7 +13,6 @@
 
 #include "support/target_bench.h"
 #include "support/temporary_directory.h"
-#include "targets/registry.h"
 
 namespace ublk::targets {
 namespace {
@@ -22,18 +21,7 @@ using testing::HasSubstr;
 
 Result<std::unique_ptr<Target>> create(const std::vector<std::string>& words,
                                        const GeometryRequest& request = {}) {
-    const TargetInfo* info = *find("loop");
-    auto values = parse_options(info->options, words);
-    if (!values)
-        return values.error();
-    return info->create(*values, request);
-}
-
-std::vector<std::byte> pattern(std::size_t length, unsigned seed) {
-    std::vector<std::byte> data(length);
-    for (std::size_t i = 0; i < length; ++i)
-        data[i] = static_cast<std::byte>(i * 7 + seed);
-    return data;
+    return test::create_target("loop", words, request);
 }
 
 std::vector<std::byte> bytes_of_file(const std::string& path, std::size_t offset,
@@ -50,8 +38,8 @@ class LoopTarget : public testing::Test {
 protected:
     test::TemporaryDirectory directory_;
     std::string path_ = directory_.create_file("image", 1 << 20);
-    std::vector<std::byte> data_ = pattern(8192, 3);
-    std::vector<std::byte> got_ = pattern(8192, 9);
+    std::vector<std::byte> data_ = test::pattern(8192, 3);
+    std::vector<std::byte> got_ = test::pattern(8192, 9);
 
     std::unique_ptr<Target> open(std::vector<std::string> words = {},
                                  const GeometryRequest& request = {}) {
@@ -92,13 +80,13 @@ TEST_F(LoopTarget, ServesTheWindowOnly) {
 }
 
 TEST_F(LoopTarget, DiscardOfTheWindowSparesWhatIsAround) {
-    const auto whole = pattern(1 << 20, 5);
+    const auto whole = test::pattern(1 << 20, 5);
     std::ofstream(path_, std::ios::binary)
         .write(reinterpret_cast<const char*>(whole.data()), 1 << 20);
     const auto target = open({"offset=64K", "sizelimit=128K"});
     test::TargetBench bench{*target};
     EXPECT_EQ(bench.discard(0, 128 << 10), 0);
-    EXPECT_EQ(bytes_of_file(path_, 0, 64 << 10), pattern(64 << 10, 5));
+    EXPECT_EQ(bytes_of_file(path_, 0, 64 << 10), test::pattern(64 << 10, 5));
     EXPECT_EQ(bytes_of_file(path_, 64 << 10, 128 << 10), std::vector<std::byte>(128 << 10));
     const auto after = bytes_of_file(path_, 192 << 10, 64 << 10);
     EXPECT_TRUE(std::equal(after.begin(), after.end(), whole.begin() + (192 << 10)));
@@ -125,7 +113,7 @@ TEST_F(LoopTarget, WriteZeroesKeepsSpaceAllocatedIfAskedTo) {
 TEST_F(LoopTarget, WritesZeroesItselfWhereTheFileSystemCannot) {
     const auto target = open();
     test::TargetBench bench{*target};
-    const auto noise = pattern(256 << 10, 1);
+    const auto noise = test::pattern(256 << 10, 1);
     EXPECT_EQ(bench.write(0, noise), 256 << 10);
     bench.driver().fail_next_operation(IORING_OP_FALLOCATE, -EOPNOTSUPP); // punch
     bench.driver().fail_next_operation(IORING_OP_FALLOCATE, -EOPNOTSUPP); // zero range

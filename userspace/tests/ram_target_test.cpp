@@ -8,25 +8,13 @@
 #include <sys/stat.h>
 
 #include "support/target_bench.h"
-#include "targets/registry.h"
 
 namespace ublk::targets {
 namespace {
 
-Result<std::unique_ptr<Target>> create(std::vector<std::string> words,
+Result<std::unique_ptr<Target>> create(const std::vector<std::string>& words,
                                        const GeometryRequest& request = {}) {
-    const TargetInfo* info = *find("ram");
-    auto values = parse_options(info->options, words);
-    if (!values)
-        return values.error();
-    return info->create(*values, request);
-}
-
-std::vector<std::byte> pattern(std::size_t length, unsigned seed) {
-    std::vector<std::byte> data(length);
-    for (std::size_t i = 0; i < length; ++i)
-        data[i] = static_cast<std::byte>(i * 7 + seed);
-    return data;
+    return test::create_target("ram", words, request);
 }
 
 bool all_zero(const std::vector<std::byte>& data) {
@@ -43,8 +31,8 @@ class RamTarget : public testing::Test {
 protected:
     std::unique_ptr<Target> target_ = *create({"size=1M"});
     test::TargetBench bench_{*target_};
-    std::vector<std::byte> data_ = pattern(8192, 3);
-    std::vector<std::byte> got_ = pattern(8192, 9);
+    std::vector<std::byte> data_ = test::pattern(8192, 3);
+    std::vector<std::byte> got_ = test::pattern(8192, 9);
 };
 
 TEST_F(RamTarget, IsZeroAtFirst) {

@@ -5,7 +5,28 @@
 #include <algorithm>
 #include <gtest/gtest.h>
 
+#include "targets/registry.h"
+
 namespace ublk::test {
+
+Result<std::unique_ptr<Target>> create_target(std::string_view name,
+                                              const std::vector<std::string>& words,
+                                              const GeometryRequest& request) {
+    auto info = targets::find(name);
+    if (!info)
+        return info.error();
+    auto values = parse_options((*info)->options, words);
+    if (!values)
+        return values.error();
+    return (*info)->create(*values, request);
+}
+
+std::vector<std::byte> pattern(std::size_t length, unsigned seed) {
+    std::vector<std::byte> data(length);
+    for (std::size_t i = 0; i < length; ++i)
+        data[i] = static_cast<std::byte>(i * 7 + seed);
+    return data;
+}
 
 TargetBench::TargetBench(Target& target, unsigned depth)
     : driver_(std::make_shared<FakeDriver>(1, depth)), checked_(target), depth_(depth) {

@@ -7,6 +7,9 @@
 #include <cstddef>
 #include <memory>
 #include <span>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include <ublk/target.h>
 
@@ -14,6 +17,14 @@
 #include "support/fake_driver.h"
 
 namespace ublk::test {
+
+// A target of ours from the words of a command line.
+Result<std::unique_ptr<Target>> create_target(std::string_view name,
+                                              const std::vector<std::string>& words,
+                                              const GeometryRequest& request = {});
+
+// Bytes that differ from those of another seed everywhere.
+std::vector<std::byte> pattern(std::size_t length, unsigned seed);
 
 class TargetBench {
 public:
