@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// CopyBuffers is the data path in which the driver copies between the request's pages and a buffer
-// of the server: one buffer per tag, all in one range that costs memory only where it was touched.
+// CopyBuffers holds the data of a queue's requests in the server: as many buffers as there are
+// tags, all in one range that costs memory only where it was touched.
 #ifndef UBLK_LIB_BUFFERS_H
 #define UBLK_LIB_BUFFERS_H
 

@@ -39,8 +39,7 @@ int CheckedTarget::check_range(const detail::Request& request) const noexcept {
 bool CheckedTarget::allowed(const detail::Request& request, int result) noexcept {
     if (result < 0)
         return true;
-    const bool has_data = request.op == Op::read || request.op == Op::write;
-    return !has_data || static_cast<std::uint64_t>(result) == request.length;
+    return !detail::has_data(request.op) || static_cast<std::uint64_t>(result) == request.length;
 }
 
 } // namespace ublk

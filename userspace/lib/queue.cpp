@@ -14,8 +14,10 @@ namespace ublk {
 
 namespace {
 
-// Tells commands of the driver from the target's operations, whose user_data is their address.
+// Tell a tag's commands and the moves of its data from the target's operations, whose user_data is
+// their address.
 constexpr std::uint64_t command_mark = std::uint64_t{1} << 63;
+constexpr std::uint64_t move_mark = std::uint64_t{1} << 62;
 
 static_assert(detail::flag_fua == UBLK_IO_F_FUA);
 static_assert(detail::flag_no_unmap == UBLK_IO_F_NOUNMAP);
@@ -38,14 +40,14 @@ unsigned Queue::frame_blocks(unsigned depth) { return 4 * depth; }
 Queue::Queue(Parts parts) : parts_(std::move(parts)), requests_(parts_.depth) {
     for (unsigned tag = 0; tag < parts_.depth; ++tag) {
         requests_[tag].tag = static_cast<std::uint16_t>(tag);
-        requests_[tag].buffer = parts_.buffers.of(tag);
         requests_[tag].queue = this;
     }
 }
 
 int Queue::fetch_all() {
     for (detail::Request& request : requests_) {
-        if (!prepare_command(UBLK_U_IO_FETCH_REQ, request, -1))
+        request.result = -1; // of no request yet
+        if (!prepare_command(UBLK_U_IO_FETCH_REQ, request))
             return -EAGAIN;
         ++owned_tags_;
     }
@@ -88,13 +90,15 @@ void Queue::enter(unsigned wait) {
 void Queue::handle(std::uint64_t user_data, int result) {
     if (user_data & command_mark)
         handle_command(static_cast<unsigned>(user_data & ~command_mark), result);
+    else if (user_data & move_mark)
+        handle_move(requests_[user_data & ~move_mark], result);
     else // NOLINTNEXTLINE(performance-no-int-to-ptr): the ring carries integers only
         handle_operation(*reinterpret_cast<RingOperation*>(user_data), result);
 }
 
 void Queue::handle_command(unsigned tag, int result) {
     if (result == UBLK_IO_RES_OK) [[likely]] {
-        deliver(requests_[tag]);
+        arrive(requests_[tag]);
         return;
     }
     --owned_tags_;
@@ -102,42 +106,79 @@ void Queue::handle_command(unsigned tag, int result) {
         refusal_ = result;
 }
 
-void Queue::deliver(detail::Request& request) {
+void Queue::read_descriptor(detail::Request& request) noexcept {
     const ublksrv_io_desc& descriptor = parts_.descriptors[request.tag];
     request.op = static_cast<Op>(descriptor.op_flags & 0xff);
     request.flags = descriptor.op_flags;
     request.offset = std::uint64_t{descriptor.start_sector} * sector_size;
     request.length =
         request.op == Op::flush ? 0 : std::uint64_t{descriptor.nr_sectors} * sector_size;
+}
+
+void Queue::arrive(detail::Request& request) {
+    read_descriptor(request);
     if (const int error = parts_.target->check(request)) [[unlikely]] {
         ++rejected_;
         commit(request, error);
-        return;
+    } else if (parts_.data->receive(request) == Move::submit) {
+        submit(request, detail::Stage::receive);
+    } else {
+        hand_over(request);
     }
+}
+
+void Queue::handle_move(detail::Request& request, int result) {
+    const bool moved = parts_.data->succeeded(request, result);
+    if (request.stage == detail::Stage::receive && moved)
+        hand_over(request);
+    else
+        commit(request, moved ? request.result : -EIO);
+}
+
+void Queue::hand_over(detail::Request& request) {
     ++delivered_;
-    request.in_target = true;
+    request.stage = detail::Stage::target;
     parts_.target->serve(Io{request}).start();
 }
 
 void Queue::finish(detail::Request& request, int result) noexcept {
-    assert(request.in_target && "completed twice");
-    request.in_target = false;
+    assert(request.stage == detail::Stage::target && "completed twice");
     if (!CheckedTarget::allowed(request, result)) [[unlikely]] {
         ++violations_;
         result = -EIO;
     }
-    commit(request, result);
+    request.result = result;
+    if (parts_.data->send(request) == Move::submit)
+        submit(request, detail::Stage::send);
+    else
+        commit(request, result);
 }
 
 void Queue::commit(detail::Request& request, int result) noexcept {
     request.result = result;
-    if (!unsent_commits_.empty() ||
-        !prepare_command(UBLK_U_IO_COMMIT_AND_FETCH_REQ, request, result)) [[unlikely]]
-        unsent_commits_.push(request);
+    parts_.data->release(request);
+    submit(request, detail::Stage::commit);
 }
 
-bool Queue::prepare_command(std::uint32_t command, const detail::Request& request,
-                            int result) noexcept {
+void Queue::submit(detail::Request& request, detail::Stage stage) noexcept {
+    request.stage = stage;
+    if (!unsent_requests_.empty() || !prepare(request)) [[unlikely]]
+        unsent_requests_.push(request);
+}
+
+// False: there is no room in the submission queue.
+bool Queue::prepare(const detail::Request& request) noexcept {
+    if (request.stage == detail::Stage::commit)
+        return prepare_command(UBLK_U_IO_COMMIT_AND_FETCH_REQ, request);
+    io_uring_sqe* sqe = next_sqe();
+    if (!sqe) [[unlikely]]
+        return false;
+    parts_.data->fill(request, *sqe);
+    sqe->user_data = move_mark | request.tag;
+    return true;
+}
+
+bool Queue::prepare_command(std::uint32_t command, const detail::Request& request) noexcept {
     io_uring_sqe* sqe = next_sqe();
     if (!sqe) [[unlikely]]
         return false;
@@ -149,8 +190,8 @@ bool Queue::prepare_command(std::uint32_t command, const detail::Request& reques
     ublksrv_io_cmd payload{};
     payload.q_id = static_cast<std::uint16_t>(parts_.index);
     payload.tag = request.tag;
-    payload.result = result;
-    payload.addr = reinterpret_cast<std::uintptr_t>(request.buffer);
+    payload.result = request.result;
+    parts_.data->offer(request, payload);
     std::memcpy(sqe->cmd, &payload, sizeof payload);
     return true;
 }
@@ -193,11 +234,10 @@ io_uring_sqe* Queue::next_sqe() noexcept {
 }
 
 void Queue::retry_backlog() noexcept {
-    while (!unsent_commits_.empty()) {
-        detail::Request& request = *unsent_commits_.first();
-        if (!prepare_command(UBLK_U_IO_COMMIT_AND_FETCH_REQ, request, request.result))
+    while (!unsent_requests_.empty()) {
+        if (!prepare(*unsent_requests_.first()))
             return;
-        unsent_commits_.pop();
+        unsent_requests_.pop();
     }
     while (!unsent_operations_.empty() && prepare_operation(*unsent_operations_.first()))
         unsent_operations_.pop();

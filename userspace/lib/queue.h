@@ -11,9 +11,9 @@
 #include <ublk/ring.h>
 #include <ublk/server.h>
 
-#include "buffers.h"
 #include "checked_target.h"
 #include "counter.h"
+#include "data_path.h"
 #include "frame_pool.h"
 #include "uapi.h"
 #include "uring.h"
@@ -43,7 +43,7 @@ public:
         unsigned index;
         unsigned depth;
         std::unique_ptr<Uring> uring;
-        CopyBuffers buffers;
+        std::unique_ptr<DataPath> data;
         FramePool frames;
         const ublksrv_io_desc* descriptors; // one per tag, written by the driver
         const CheckedTarget* target;
@@ -79,11 +79,15 @@ private:
     void enter(unsigned wait);
     void handle(std::uint64_t user_data, int result);
     void handle_command(unsigned tag, int result);
+    void handle_move(detail::Request& request, int result);
     void handle_operation(RingOperation& operation, int result);
-    void deliver(detail::Request& request);
+    void read_descriptor(detail::Request& request) noexcept;
+    void arrive(detail::Request& request);
+    void hand_over(detail::Request& request);
     void commit(detail::Request& request, int result) noexcept;
-    bool prepare_command(std::uint32_t command, const detail::Request& request,
-                         int result) noexcept;
+    void submit(detail::Request& request, detail::Stage stage) noexcept;
+    bool prepare(const detail::Request& request) noexcept;
+    bool prepare_command(std::uint32_t command, const detail::Request& request) noexcept;
     bool prepare_operation(RingOperation& operation) noexcept;
     io_uring_sqe* next_sqe() noexcept;
     void retry_backlog() noexcept;
@@ -93,7 +97,7 @@ private:
     unsigned owned_tags_ = 0;         // tags that the driver has not taken back
     unsigned running_operations_ = 0; // the target's own I/O
     int refusal_ = 0;                 // first error of a command
-    Backlog<detail::Request, &detail::Request::next> unsent_commits_;
+    Backlog<detail::Request, &detail::Request::next> unsent_requests_;
     Backlog<RingOperation, &RingOperation::next_> unsent_operations_;
     Counter delivered_;
     Counter rejected_;

@@ -78,17 +78,17 @@ Result<BuiltQueue> build_queue(const QueueThread::Device& device, int char_devic
         return uring.error();
     if (Result<void> done = register_files(**uring, char_device, *device.target); !done)
         return done.error();
-    Result<CopyBuffers> buffers =
-        CopyBuffers::create(depth, device.checked.geometry().max_io_bytes);
-    if (!buffers)
-        return buffers.error();
+    Result<std::unique_ptr<DataPath>> data =
+        make_data_path({depth, device.checked.geometry().max_io_bytes});
+    if (!data)
+        return data.error();
     Result<FramePool> frames = FramePool::create(Queue::frame_blocks(depth));
     if (!frames)
         return frames.error();
     auto queue = std::make_unique<Queue>(Queue::Parts{.index = index,
                                                       .depth = depth,
                                                       .uring = std::move(*uring),
-                                                      .buffers = std::move(*buffers),
+                                                      .data = std::move(*data),
                                                       .frames = std::move(*frames),
                                                       .descriptors = descriptors->first,
                                                       .target = &device.checked});

@@ -25,18 +25,31 @@ enum class Op : std::uint8_t {
 
 namespace detail {
 
+constexpr bool is_write(Op op) noexcept { return op == Op::write; }
+// Whether the request carries data, in either direction.
+constexpr bool has_data(Op op) noexcept { return op == Op::read || is_write(op); }
+
+// Where a request is on its way through the queue.
+enum class Stage : std::uint8_t {
+    driver,  // not here: the driver has the tag
+    receive, // its data are on their way to the target
+    target,
+    send,   // its data are on their way to the driver
+    commit, // its result is
+};
+
 // One per tag, owned by the queue, reused for every request of that tag.
 struct Request {
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
-    std::byte* buffer = nullptr;
+    std::byte* buffer = nullptr; // nullptr: there are no data, or they are not here
     Queue* queue = nullptr;
     Request* next = nullptr; // while waiting for room in the submission queue
     std::int32_t result = 0;
     std::uint32_t flags = 0; // UBLK_IO_F_* of the uapi
     std::uint16_t tag = 0;
     Op op = Op::read;
-    bool in_target = false; // between hand-over to the target and completion
+    Stage stage = Stage::driver;
 };
 
 inline constexpr std::uint32_t flag_fua = 1U << 13;
@@ -65,8 +78,7 @@ public:
     // length() bytes: to fill for a read, to store for a write; empty for any other operation.
     std::span<std::byte> buffer() const noexcept {
         const detail::Request& r = request();
-        const bool has_data = r.op == Op::read || r.op == Op::write;
-        return {r.buffer, has_data ? static_cast<std::size_t>(r.length) : 0};
+        return {r.buffer, detail::has_data(r.op) ? static_cast<std::size_t>(r.length) : 0};
     }
     // The write must be on stable storage before it completes. Set only if Geometry::fua is.
     bool fua() const noexcept { return request().flags & detail::flag_fua; }
@@ -83,10 +95,7 @@ public:
         assert(request_ && "completed twice");
         detail::complete(*std::exchange(request_, nullptr), result);
     }
-    void succeed() noexcept {
-        const bool has_data = op() == Op::read || op() == Op::write;
-        complete(has_data ? static_cast<int>(length()) : 0);
-    }
+    void succeed() noexcept { complete(detail::has_data(op()) ? static_cast<int>(length()) : 0); }
     // error: a positive errno.
     void fail(int error) noexcept { complete(-error); }
 

@@ -54,6 +54,9 @@ void FakeDriver::issue(unsigned queue, unsigned number, const BlockRequest& requ
                                           .addr = reinterpret_cast<std::uintptr_t>(tag.buffer)};
     tag.result.reset();
     tag.owner = Owner::server;
+    tag.pages.resize(std::size_t{request.sectors} * sector_size);
+    if (request.op == UBLK_IO_OP_WRITE && tag.buffer)
+        std::copy(tag.pages.begin(), tag.pages.end(), tag.buffer);
     tag.ring->post(tag.user_data, UBLK_IO_RES_OK);
 }
 
@@ -65,6 +68,11 @@ std::optional<int> FakeDriver::result(unsigned queue, unsigned tag) {
 std::byte* FakeDriver::buffer(unsigned queue, unsigned tag) {
     const std::lock_guard lock{mutex_};
     return queues_.at(queue).tags.at(tag).buffer;
+}
+
+std::vector<std::byte>& FakeDriver::pages(unsigned queue, unsigned tag) {
+    const std::lock_guard lock{mutex_};
+    return queues_.at(queue).tags.at(tag).pages;
 }
 
 bool FakeDriver::armed(unsigned queue, unsigned tag) {
@@ -101,21 +109,27 @@ void FakeDriver::fail_next_operation(unsigned opcode, int error) {
 
 void FakeDriver::fail_control(std::uint32_t opcode, int error) { control_errors_[opcode] = error; }
 
+void FakeDriver::commit(Tag& tag, const ublksrv_io_desc& descriptor, int result) {
+    tag.result = result;
+    if (descriptor.op_flags == UBLK_IO_OP_READ && result > 0 && tag.buffer)
+        std::copy_n(tag.buffer, std::min<std::size_t>(result, tag.pages.size()), tag.pages.begin());
+}
+
 void FakeDriver::io_command(FakeUring& ring, const io_uring_sqe& sqe) {
     ublksrv_io_cmd payload{};
     std::memcpy(&payload, sqe.cmd, sizeof payload);
     Tag& tag = queues_.at(payload.q_id).tags.at(payload.tag);
-    const bool commit = sqe.cmd_op == UBLK_U_IO_COMMIT_AND_FETCH_REQ;
-    if (tag.owner != (commit ? Owner::server : Owner::nobody)) {
+    const bool is_commit = sqe.cmd_op == UBLK_U_IO_COMMIT_AND_FETCH_REQ;
+    if (tag.owner != (is_commit ? Owner::server : Owner::nobody)) {
         ring.post(sqe.user_data, -EINVAL);
         return;
     }
-    if (!commit && fetch_error_) {
+    if (!is_commit && fetch_error_) {
         ring.post(sqe.user_data, fetch_error_);
         return;
     }
-    if (commit)
-        tag.result = payload.result;
+    if (is_commit)
+        commit(tag, queues_[payload.q_id].descriptors[payload.tag], payload.result);
     tag.ring = &ring;
     tag.user_data = sqe.user_data;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): so the driver gets it

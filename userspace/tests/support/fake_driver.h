@@ -63,7 +63,10 @@ public:
     // The block layer's side. issue() wants the tag armed; result() is there once it was committed.
     void issue(unsigned queue, unsigned tag, const BlockRequest& request);
     std::optional<int> result(unsigned queue, unsigned tag);
+    // The buffer that the server gave for the tag; nullptr: none.
     std::byte* buffer(unsigned queue, unsigned tag);
+    // The pages of the tag's request: set before a write is issued, read after a read is done.
+    std::vector<std::byte>& pages(unsigned queue, unsigned tag);
     bool armed(unsigned queue, unsigned tag);
     int wait_for_result(unsigned queue, unsigned tag);
     // As STOP_DEV does: takes back the idle tags at once, and the others when they are committed.
@@ -102,6 +105,7 @@ private:
         FakeUring* ring = nullptr;
         std::uint64_t user_data = 0;
         std::byte* buffer = nullptr;
+        std::vector<std::byte> pages{};
         std::optional<int> result{};
     };
     struct FakeQueue {
@@ -112,6 +116,7 @@ private:
     void make_queues(unsigned queues, unsigned depth);
     // With the mutex held.
     void io_command(FakeUring& ring, const io_uring_sqe& sqe);
+    void commit(Tag& tag, const ublksrv_io_desc& descriptor, int result);
     int control_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
                         Milliseconds timeout);
     int start(std::unique_lock<std::mutex>& lock, const ControlCommand& command,

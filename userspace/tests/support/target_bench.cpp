@@ -38,7 +38,7 @@ TargetBench::TargetBench(Target& target, unsigned depth)
         Queue::Parts{.index = 0,
                      .depth = depth,
                      .uring = std::move(uring),
-                     .buffers = *CopyBuffers::create(depth, checked_.geometry().max_io_bytes),
+                     .data = *make_data_path({depth, checked_.geometry().max_io_bytes}),
                      .frames = *FramePool::create(Queue::frame_blocks(depth)),
                      .descriptors = driver_->map_descriptors(-1, 0, depth)->first,
                      .target = &checked_});
@@ -73,12 +73,12 @@ int TargetBench::read(std::uint64_t offset, std::span<std::byte> data) {
                                 .sector = offset / sector_size,
                                 .sectors = static_cast<std::uint32_t>(data.size() / sector_size)});
     if (result > 0)
-        std::copy_n(driver_->buffer(0, 0), result, data.begin());
+        std::copy_n(driver_->pages(0, 0).begin(), result, data.begin());
     return result;
 }
 
 int TargetBench::write(std::uint64_t offset, std::span<const std::byte> data, std::uint32_t flags) {
-    std::copy(data.begin(), data.end(), driver_->buffer(0, 0));
+    driver_->pages(0, 0).assign(data.begin(), data.end());
     return request({.op = UBLK_IO_OP_WRITE,
                     .sector = offset / sector_size,
                     .sectors = static_cast<std::uint32_t>(data.size() / sector_size),

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: MIT
+// DataPath moves the data of one queue's requests between the driver and the target. It is chosen
+// when the queue is built, and used by the queue's thread only.
+#ifndef UBLK_LIB_DATA_PATH_H
+#define UBLK_LIB_DATA_PATH_H
+
+#include <cstdint>
+#include <memory>
+
+#include <ublk/io.h>
+
+#include "uapi.h"
+#include "uring.h"
+
+namespace ublk {
+
+// Whether a submission of its own has to succeed before the request goes on.
+enum class Move { none, submit };
+
+class DataPath {
+public:
+    struct Parts {
+        unsigned depth;
+        std::uint32_t max_io_bytes;
+    };
+
+    DataPath() = default;
+    DataPath(const DataPath&) = delete;
+    DataPath& operator=(const DataPath&) = delete;
+    virtual ~DataPath() = default;
+
+    // Completes the command that gives a tag to the driver.
+    virtual void offer(const detail::Request& request, ublksrv_io_cmd& payload) const noexcept = 0;
+
+    // A request has arrived: makes its data reachable for the target.
+    virtual Move receive(detail::Request& request) noexcept = 0;
+    // The target has answered with request.result, of which the driver must get the data.
+    virtual Move send(detail::Request& request) noexcept = 0;
+    // The submission that receive() or send() asked for, told apart by request.stage, and whether
+    // its result is a success. The queue sets user_data.
+    virtual void fill(const detail::Request&, io_uring_sqe&) const noexcept {}
+    virtual bool succeeded(const detail::Request&, int result) const noexcept {
+        return result >= 0;
+    }
+    // Nobody needs the data any more.
+    virtual void release(detail::Request&) noexcept {}
+};
+
+Result<std::unique_ptr<DataPath>> make_data_path(const DataPath::Parts& parts);
+
+} // namespace ublk
+
+#endif
