@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The ways that data can take.
+// The copy modes.
 #include "data_path.h"
 
 #include <utility>
+#include <vector>
 
 #include "buffers.h"
+#include "queue.h"
 
 namespace ublk {
 
@@ -29,12 +31,63 @@ private:
     CopyBuffers buffers_;
 };
 
+// The server reads the data of a write from the character device before the target gets it, and
+// writes the data of a read there before it is committed. So a request has a buffer only while it
+// is here, and a queue needs as many as it has requests at a time.
+class UserCopy final : public DataPath {
+public:
+    UserCopy(CopyBuffers buffers, const Parts& parts)
+        : buffers_(std::move(buffers)), queue_(parts.queue) {
+        free_.reserve(parts.depth);
+        for (unsigned number = parts.depth; number-- > 0;)
+            free_.push_back(buffers_.of(number));
+    }
+
+    void offer(const detail::Request&, ublksrv_io_cmd&) const noexcept override {}
+
+    Move receive(detail::Request& request) noexcept override {
+        if (!detail::has_data(request.op))
+            return Move::none;
+        request.buffer = free_.back(); // used last, so it is in the cache
+        free_.pop_back();
+        return detail::is_write(request.op) ? Move::submit : Move::none;
+    }
+    Move send(detail::Request& request) noexcept override {
+        const bool read = detail::has_data(request.op) && !detail::is_write(request.op);
+        return read && request.result >= 0 ? Move::submit : Move::none;
+    }
+    void fill(const detail::Request& request, io_uring_sqe& sqe) const noexcept override {
+        const bool receives = request.stage == detail::Stage::receive;
+        sqe.opcode = receives ? IORING_OP_READ : IORING_OP_WRITE;
+        sqe.flags = IOSQE_FIXED_FILE;
+        sqe.fd = Queue::char_device_file;
+        sqe.off = UBLKSRV_IO_BUF_OFFSET + (std::uint64_t{queue_} << UBLK_QID_OFF) +
+                  (std::uint64_t{request.tag} << UBLK_TAG_OFF);
+        sqe.addr = reinterpret_cast<std::uintptr_t>(request.buffer);
+        sqe.len = static_cast<std::uint32_t>(request.length);
+    }
+    bool succeeded(const detail::Request& request, int result) const noexcept override {
+        return result >= 0 && static_cast<std::uint64_t>(result) == request.length;
+    }
+    void release(detail::Request& request) noexcept override {
+        if (request.buffer)
+            free_.push_back(std::exchange(request.buffer, nullptr));
+    }
+
+private:
+    CopyBuffers buffers_;
+    std::vector<std::byte*> free_;
+    unsigned queue_;
+};
+
 } // namespace
 
-Result<std::unique_ptr<DataPath>> make_data_path(const DataPath::Parts& parts) {
+Result<std::unique_ptr<DataPath>> make_data_path(CopyMode mode, const DataPath::Parts& parts) {
     Result<CopyBuffers> buffers = CopyBuffers::create(parts.depth, parts.max_io_bytes);
     if (!buffers)
         return buffers.error();
+    if (mode == CopyMode::user)
+        return std::unique_ptr<DataPath>{std::make_unique<UserCopy>(std::move(*buffers), parts)};
     return std::unique_ptr<DataPath>{std::make_unique<DriverCopy>(std::move(*buffers))};
 }
 

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: MIT
-// DataPath moves the data of one queue's requests between the driver and the target. It is chosen
-// when the queue is built, and used by the queue's thread only.
+// DataPath moves the data of one queue's requests between the driver and the target. Each copy mode
+// is one class, chosen when the queue is built; used by the queue's thread only.
 #ifndef UBLK_LIB_DATA_PATH_H
 #define UBLK_LIB_DATA_PATH_H
 
 #include <cstdint>
 #include <memory>
 
+#include <ublk/copy_mode.h>
 #include <ublk/io.h>
 
 #include "uapi.h"
@@ -20,6 +21,7 @@ enum class Move { none, submit };
 class DataPath {
 public:
     struct Parts {
+        unsigned queue; // its index
         unsigned depth;
         std::uint32_t max_io_bytes;
     };
@@ -46,7 +48,8 @@ public:
     virtual void release(detail::Request&) noexcept {}
 };
 
-Result<std::unique_ptr<DataPath>> make_data_path(const DataPath::Parts& parts);
+// `mode` is not automatic.
+Result<std::unique_ptr<DataPath>> make_data_path(CopyMode mode, const DataPath::Parts& parts);
 
 } // namespace ublk
 

@@ -79,7 +79,7 @@ Result<BuiltQueue> build_queue(const QueueThread::Device& device, int char_devic
     if (Result<void> done = register_files(**uring, char_device, *device.target); !done)
         return done.error();
     Result<std::unique_ptr<DataPath>> data =
-        make_data_path({depth, device.checked.geometry().max_io_bytes});
+        make_data_path(device.copy.mode, {index, depth, device.checked.geometry().max_io_bytes});
     if (!data)
         return data.error();
     Result<FramePool> frames = FramePool::create(Queue::frame_blocks(depth));

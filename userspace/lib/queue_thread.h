@@ -25,6 +25,7 @@ public:
         std::unique_ptr<Target> target;
         CheckedTarget checked;
         DeviceInfo info;
+        CopyChoice copy;
         UniqueFd ended; // eventfd, written when a queue ends
     };
 

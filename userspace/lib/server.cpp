@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "copy_choice.h"
 #include "driver_port.h"
 #include "queue_thread.h"
 #include "server_over.h"
@@ -38,30 +39,32 @@ Result<void> check(const ServerOptions& options) {
     return {};
 }
 
-Result<std::uint64_t> wanted_features(const ServerOptions& options, std::uint64_t available) {
+Result<std::uint64_t> wanted_features(const ServerOptions& options, const CopyChoice& copy,
+                                      std::uint64_t available) {
+    const std::uint64_t features = features_of(copy.mode);
     if (options.partition_scan)
-        return 0;
+        return features;
     if (!(available & UBLK_F_NO_AUTO_PART_SCAN))
         return Error{EOPNOTSUPP, "start without a partition scan",
                      "this driver always scans; see ublk features", ErrorKind::driver};
-    return UBLK_F_NO_AUTO_PART_SCAN;
+    return features | UBLK_F_NO_AUTO_PART_SCAN;
 }
 
 Result<DeviceInfo> add_device(Control& control, const Geometry& geometry,
-                              const ServerOptions& options) {
-    Result<std::uint64_t> available = control.features();
-    if (!available)
-        return available.error();
-    Result<std::uint64_t> features = wanted_features(options, *available);
-    if (!features)
-        return features.error();
+                              const ServerOptions& options, std::uint64_t features) {
     DeviceInfo wanted;
     wanted.number = options.number;
     wanted.queues = options.queues;
     wanted.depth = options.depth;
     wanted.max_io_bytes = geometry.max_io_bytes;
-    wanted.features = *features;
-    return control.add(wanted);
+    wanted.features = features;
+    Result<DeviceInfo> info = control.add(wanted);
+    if (info && (features & ~info->features)) {
+        static_cast<void>(control.remove_without_waiting(info->number));
+        return Error{EOPNOTSUPP, "add a device with what the driver says it has",
+                     "it granted less; use --copy=driver", ErrorKind::driver};
+    }
+    return info;
 }
 
 } // namespace
@@ -82,6 +85,7 @@ public:
 
     const std::string& path() const { return path_; }
     const DeviceInfo& info() const { return device_->info; }
+    const CopyChoice& copy() const { return device_->copy; }
     Statistics statistics() const;
 
 private:
@@ -221,11 +225,20 @@ Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Ta
     Result<Control> control = driver->open_control(options.timeout);
     if (!control)
         return control.error();
-    Result<DeviceInfo> info = add_device(*control, checked.geometry(), options);
+    Result<std::uint64_t> available = control->features();
+    if (!available)
+        return available.error();
+    Result<CopyChoice> copy = choose_copy_mode(options.copy, *available);
+    if (!copy)
+        return copy.error();
+    Result<std::uint64_t> features = wanted_features(options, *copy, *available);
+    if (!features)
+        return features.error();
+    Result<DeviceInfo> info = add_device(*control, checked.geometry(), options, *features);
     if (!info)
         return info.error();
-    std::shared_ptr<QueueThread::Device> device{
-        new QueueThread::Device{driver, std::move(target), checked, *info, std::move(ended)}};
+    std::shared_ptr<QueueThread::Device> device{new QueueThread::Device{
+        driver, std::move(target), checked, *info, *std::move(copy), std::move(ended)}};
     auto running = std::make_unique<Server::Running>(std::move(driver), std::move(*control),
                                                      std::move(device), options.timeout);
     if (Result<void> up = running->bring_up(); !up)
@@ -240,6 +253,7 @@ Server::~Server() = default;
 
 const std::string& Server::path() const { return running_->path(); }
 const DeviceInfo& Server::info() const { return running_->info(); }
+const CopyChoice& Server::copy() const { return running_->copy(); }
 Statistics Server::statistics() const { return running_->statistics(); }
 Result<void> Server::run() { return running_->run(); }
 Result<void> Server::stop() { return running_->stop(); }

@@ -40,7 +40,7 @@ TEST(Queue, RefusedFetchIsReported) {
     Queue queue{{.index = 0,
                  .depth = 2,
                  .uring = *driver->create_ring(8),
-                 .data = *make_data_path({2, 4096}),
+                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
                  .frames = *FramePool::create(2),
                  .descriptors = driver->map_descriptors(-1, 0, 2)->first,
                  .target = &checked}};
@@ -139,7 +139,7 @@ TEST(Queue, SubmissionQueueSmallerThanTheLoadLosesNothing) {
     Queue queue{{.index = 0,
                  .depth = 16,
                  .uring = std::make_unique<test::FakeUring>(*small.driver, 32),
-                 .data = *make_data_path({16, 4096}),
+                 .data = *make_data_path(CopyMode::driver, {0, 16, 4096}),
                  .frames = *FramePool::create(64),
                  .descriptors = small.driver->map_descriptors(-1, 0, 16)->first,
                  .target = &checked}};
@@ -162,7 +162,7 @@ TEST(Queue, SubmissionsThatTheKernelRefusesAreRepeated) {
     Queue queue{{.index = 0,
                  .depth = 16,
                  .uring = std::make_unique<test::FakeUring>(*driver, 8),
-                 .data = *make_data_path({16, 4096}),
+                 .data = *make_data_path(CopyMode::driver, {0, 16, 4096}),
                  .frames = *FramePool::create(64),
                  .descriptors = driver->map_descriptors(-1, 0, 16)->first,
                  .target = &checked}};

@@ -9,6 +9,7 @@
 #include <string>
 
 #include <ublk/control.h>
+#include <ublk/copy_mode.h>
 #include <ublk/target.h>
 
 namespace ublk {
@@ -17,7 +18,8 @@ struct ServerOptions {
     int number = -1; // -1 lets the driver choose
     unsigned queues = 1;
     unsigned depth = 128;
-    bool partition_scan = true;  // false needs a driver with NO_AUTO_PART_SCAN
+    bool partition_scan = true; // false needs a driver with NO_AUTO_PART_SCAN
+    CopyMode copy = CopyMode::automatic;
     Milliseconds timeout{10000}; // bounds each step of starting and stopping
 };
 
@@ -43,6 +45,7 @@ public:
 
     const std::string& path() const; // "/dev/ublkbN"
     const DeviceInfo& info() const;
+    const CopyChoice& copy() const;
     Statistics statistics() const;
 
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and

@@ -109,6 +109,28 @@ void FakeDriver::fail_next_operation(unsigned opcode, int error) {
 
 void FakeDriver::fail_control(std::uint32_t opcode, int error) { control_errors_[opcode] = error; }
 
+int FakeDriver::user_copy(const io_uring_sqe& sqe) {
+    ++user_copies_;
+    if (!user_copy_results_.empty()) {
+        const int result = user_copy_results_.front();
+        user_copy_results_.pop_front();
+        return result;
+    }
+    const std::uint64_t position = sqe.off - UBLKSRV_IO_BUF_OFFSET;
+    const auto queue = (position >> UBLK_QID_OFF) & UBLK_QID_BITS_MASK;
+    const auto number = (position >> UBLK_TAG_OFF) & UBLK_TAG_BITS_MASK;
+    Tag& tag = queues_.at(queue).tags.at(number);
+    if (tag.owner != Owner::server || sqe.len > tag.pages.size())
+        return -EINVAL;
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
+    auto* memory = reinterpret_cast<std::byte*>(sqe.addr);
+    if (sqe.opcode == IORING_OP_READ)
+        std::copy_n(tag.pages.begin(), sqe.len, memory);
+    else
+        std::copy_n(memory, sqe.len, tag.pages.begin());
+    return static_cast<int>(sqe.len);
+}
+
 void FakeDriver::commit(Tag& tag, const ublksrv_io_desc& descriptor, int result) {
     tag.result = result;
     if (descriptor.op_flags == UBLK_IO_OP_READ && result > 0 && tag.buffer)
@@ -162,7 +184,7 @@ int FakeDriver::control_command(std::unique_lock<std::mutex>& lock, const Contro
     if (const auto error = control_errors_.find(command.opcode); error != control_errors_.end())
         return error->second;
     if (command.opcode == UBLK_U_CMD_GET_FEATURES) {
-        copy_out(command.buffer, std::uint64_t{UBLK_F_NO_AUTO_PART_SCAN});
+        copy_out(command.buffer, available_features);
         return 0;
     }
     if (command.opcode == UBLK_U_CMD_ADD_DEV) {
@@ -171,6 +193,7 @@ int FakeDriver::control_command(std::unique_lock<std::mutex>& lock, const Contro
         copy_in(info_, command.buffer);
         if (info_.dev_id == UINT32_MAX)
             info_.dev_id = 0;
+        info_.flags &= grantable_features;
         features_ = info_.flags;
         make_queues(info_.nr_hw_queues, info_.queue_depth);
         exists_ = true;

@@ -44,6 +44,7 @@ public:
 
 private:
     void execute(const io_uring_sqe& sqe);
+    void transfer(const io_uring_sqe& sqe);
     void check_parked_polls(int timeout);
     bool idle() const;
 
@@ -79,12 +80,17 @@ public:
     void limit_transfers(std::size_t bytes) { longest_transfer_ = bytes; }
     void refuse_submissions(int error) { submission_error_ = error; }
     void limit_ring_entries(unsigned entries) { largest_ring_ = entries; }
+    void fail_next_user_copy(int result) { user_copy_results_.push_back(result); }
 
     // What the library did.
     std::chrono::nanoseconds slept() const { return slept_; }
     const ublk_params& params() const { return params_; }
     bool device_exists() const { return exists_; }
     std::uint64_t granted_features() const { return features_; }
+    unsigned user_copies() const { return user_copies_; }
+    // What the driver can do, and of it what it grants.
+    std::uint64_t available_features = UBLK_F_NO_AUTO_PART_SCAN;
+    std::uint64_t grantable_features = UINT64_MAX;
     unsigned enters() const { return enters_; }
 
     // DriverPort.
@@ -117,6 +123,7 @@ private:
     // With the mutex held.
     void io_command(FakeUring& ring, const io_uring_sqe& sqe);
     void commit(Tag& tag, const ublksrv_io_desc& descriptor, int result);
+    int user_copy(const io_uring_sqe& sqe);
     int control_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
                         Milliseconds timeout);
     int start(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
@@ -132,6 +139,8 @@ private:
     std::uint64_t features_ = 0;
     bool exists_ = false;
     bool stopping_ = false;
+    unsigned user_copies_ = 0;
+    std::deque<int> user_copy_results_{};
     int fetch_error_ = 0;
     int submission_error_ = 0;
     unsigned largest_ring_ = 1U << 16;

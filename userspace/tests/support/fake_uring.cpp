@@ -7,6 +7,7 @@
 #include <poll.h>
 #include <sys/uio.h>
 
+#include "queue.h"
 #include "support/fake_driver.h"
 
 namespace ublk::test {
@@ -23,7 +24,7 @@ int fd_of(const io_uring_sqe& sqe, const std::vector<int>& files) {
     return files.at(static_cast<std::size_t>(sqe.fd));
 }
 
-int transfer(const io_uring_sqe& sqe, int fd, std::size_t longest) {
+int transfer_file(const io_uring_sqe& sqe, int fd, std::size_t longest) {
     // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
     const iovec piece{reinterpret_cast<void*>(sqe.addr), std::min<std::size_t>(sqe.len, longest)};
     const auto offset = static_cast<off_t>(sqe.off);
@@ -62,6 +63,14 @@ FakeUring::~FakeUring() = default;
 int FakeUring::register_files(std::span<const int> descriptors) noexcept {
     files_.assign(descriptors.begin(), descriptors.end());
     return 0;
+}
+
+void FakeUring::transfer(const io_uring_sqe& sqe) {
+    if ((sqe.flags & IOSQE_FIXED_FILE) && sqe.fd == Queue::char_device_file) {
+        post(sqe.user_data, driver_.user_copy(sqe));
+        return;
+    }
+    post(sqe.user_data, transfer_file(sqe, fd_of(sqe, files_), driver_.longest_transfer_));
 }
 
 void FakeUring::post(std::uint64_t user_data, int result) {
@@ -105,7 +114,7 @@ void FakeUring::execute(const io_uring_sqe& sqe) {
         return;
     case IORING_OP_READ:
     case IORING_OP_WRITE:
-        post(sqe.user_data, transfer(sqe, fd_of(sqe, files_), driver_.longest_transfer_));
+        transfer(sqe);
         return;
     case IORING_OP_FSYNC:
         post(sqe.user_data, synchronize(sqe, fd_of(sqe, files_)));

@@ -28,7 +28,7 @@ std::vector<std::byte> pattern(std::size_t length, unsigned seed) {
     return data;
 }
 
-TargetBench::TargetBench(Target& target, unsigned depth)
+TargetBench::TargetBench(Target& target, unsigned depth, CopyMode copy)
     : driver_(std::make_shared<FakeDriver>(1, depth)), checked_(target), depth_(depth) {
     std::unique_ptr<Uring> uring = *driver_->create_ring(Queue::ring_entries(depth));
     std::vector<int> files{-1};
@@ -38,7 +38,7 @@ TargetBench::TargetBench(Target& target, unsigned depth)
         Queue::Parts{.index = 0,
                      .depth = depth,
                      .uring = std::move(uring),
-                     .data = *make_data_path({depth, checked_.geometry().max_io_bytes}),
+                     .data = *make_data_path(copy, {0, depth, checked_.geometry().max_io_bytes}),
                      .frames = *FramePool::create(Queue::frame_blocks(depth)),
                      .descriptors = driver_->map_descriptors(-1, 0, depth)->first,
                      .target = &checked_});

@@ -28,7 +28,7 @@ std::vector<std::byte> pattern(std::size_t length, unsigned seed);
 
 class TargetBench {
 public:
-    explicit TargetBench(Target& target, unsigned depth = 4);
+    explicit TargetBench(Target& target, unsigned depth = 4, CopyMode copy = CopyMode::driver);
     // Checks that every request was answered.
     ~TargetBench();
 

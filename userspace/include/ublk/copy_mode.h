@@ -1,0 +1,34 @@
+// SPDX-License-Identifier: MIT
+// CopyMode is the way that the data of requests take between the driver and the server.
+#ifndef UBLK_COPY_MODE_H
+#define UBLK_COPY_MODE_H
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include <ublk/result.h>
+
+namespace ublk {
+
+enum class CopyMode {
+    automatic, // the best one that the driver has
+    driver,    // the driver copies to and from a buffer of the server
+    user,      // the server copies, by reading and writing the device's character node
+};
+
+// "auto", "driver", "user".
+std::string_view name_of(CopyMode mode);
+Result<CopyMode> parse_copy_mode(std::string_view text);
+// That of a device which has these UBLK_F_*.
+CopyMode copy_mode_of(std::uint64_t features);
+
+// What was taken, never automatic, and in one clause why.
+struct CopyChoice {
+    CopyMode mode = CopyMode::driver;
+    std::string reason{};
+};
+
+} // namespace ublk
+
+#endif

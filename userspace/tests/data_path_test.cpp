@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "data_path.h"
+
+#include <algorithm>
+#include <gtest/gtest.h>
+#include <set>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "support/allocation_counter.h"
+#include "support/target_bench.h"
+#include "support/temporary_directory.h"
+#include "support/test_target.h"
+
+namespace ublk {
+namespace {
+
+using test::TargetBench;
+using test::TestTarget;
+using namespace std::chrono_literals;
+
+constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8};
+constexpr test::BlockRequest write_4k{.op = UBLK_IO_OP_WRITE, .sector = 0, .sectors = 8};
+
+// A disk in a vector, by buffer().
+class Memory final : public Target {
+public:
+    Geometry geometry() const override { return {.size_bytes = bytes_.size()}; }
+    Task serve(Io io) override {
+        const auto place = bytes_.begin() + static_cast<std::ptrdiff_t>(io.offset());
+        if (io.op() == Op::read)
+            std::copy_n(place, io.length(), io.buffer().begin());
+        else
+            std::copy_n(io.buffer().begin(), io.length(), place);
+        io.succeed();
+        co_return;
+    }
+
+private:
+    std::vector<std::byte> bytes_ = std::vector<std::byte>(1 << 20);
+};
+
+// A disk in a file.
+class InFile final : public Target {
+public:
+    InFile() : fd_(::memfd_create("test", MFD_CLOEXEC)), descriptor_(fd_.get()) {
+        EXPECT_EQ(::ftruncate(descriptor_, 1 << 20), 0);
+    }
+    Geometry geometry() const override { return {.size_bytes = 1 << 20}; }
+    std::span<const int> files() const override { return {&descriptor_, 1}; }
+    Task serve(Io io) override {
+        const Ring ring = io.ring();
+        if (io.op() == Op::read)
+            io.complete(co_await ring.read(ring.file(0), io.buffer(), io.offset()));
+        else
+            io.complete(co_await ring.write(ring.file(0), io.buffer(), io.offset()));
+    }
+
+private:
+    UniqueFd fd_;
+    int descriptor_;
+};
+
+void expect_data_come_back(TargetBench& bench) {
+    const std::vector<std::byte> written = test::pattern(64 << 10, 3);
+    std::vector<std::byte> read(written.size());
+    EXPECT_EQ(bench.write(8192, written), static_cast<int>(written.size()));
+    EXPECT_EQ(bench.read(8192, read), static_cast<int>(read.size()));
+    EXPECT_EQ(read, written);
+}
+
+TEST(DataPath, EveryModeBringsDataToATargetAndBack) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+        Memory target;
+        TargetBench bench{target, 4, mode};
+        expect_data_come_back(bench);
+    }
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+        InFile target;
+        TargetBench bench{target, 4, mode};
+        expect_data_come_back(bench);
+    }
+}
+
+TEST(DataPath, EveryModeGoesOnAfterAPartialTransfer) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+        InFile target;
+        TargetBench bench{target, 4, mode};
+        bench.driver().limit_transfers(512);
+        expect_data_come_back(bench);
+    }
+}
+
+TEST(DataPath, NoModeAllocatesPerRequest) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+        InFile target;
+        TargetBench bench{target, 4, mode};
+        bench.request(write_4k);
+        bench.request(read_4k);
+        const std::uint64_t before = test::heap_allocations();
+        for (int i = 0; i < 100; ++i) {
+            bench.request(write_4k);
+            bench.request(read_4k);
+        }
+        EXPECT_EQ(test::heap_allocations(), before) << name_of(mode);
+    }
+}
+
+TEST(DataPath, EveryModeEndsCleanlyWithRequestsInFlight) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+        TestTarget target{[](Io io) -> Task {
+            co_await io.ring().sleep(1ms);
+            io.succeed();
+        }};
+        TargetBench bench{target, 4, mode};
+        bench.submit(0, read_4k);
+        bench.submit(1, write_4k);
+        bench.queue().step(0);
+        bench.driver().take_back_tags();
+        bench.queue().run();
+        EXPECT_EQ(bench.result(0), 4096);
+        EXPECT_EQ(bench.result(1), 4096);
+    }
+}
+
+TEST(UserCopy, GivesTheDriverNoBuffer) {
+    Memory target;
+    TargetBench bench{target, 2, CopyMode::user};
+    EXPECT_EQ(bench.driver().buffer(0, 0), nullptr);
+    bench.request(read_4k);
+    EXPECT_EQ(bench.driver().buffer(0, 0), nullptr);
+}
+
+TEST(UserCopy, CopiesDataOnceAndNothingForOtherOperations) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 2, CopyMode::user};
+    bench.request(write_4k);
+    EXPECT_EQ(bench.driver().user_copies(), 1U);
+    bench.request(read_4k);
+    EXPECT_EQ(bench.driver().user_copies(), 2U);
+    bench.flush();
+    bench.discard(0, 4096);
+    bench.write_zeroes(0, 4096);
+    EXPECT_EQ(bench.driver().user_copies(), 2U);
+}
+
+TEST(UserCopy, WriteWhoseDataCannotBeReadNeverReachesTheTarget) {
+    TestTarget target{[](Io io) -> Task {
+        ADD_FAILURE() << "served";
+        io.succeed();
+        co_return;
+    }};
+    for (int result : {-EFAULT, 0, 512}) {
+        TargetBench bench{target, 2, CopyMode::user};
+        bench.driver().fail_next_user_copy(result);
+        EXPECT_EQ(bench.request(write_4k), -EIO);
+    }
+}
+
+TEST(UserCopy, ReadWhoseDataCannotBeWrittenFails) {
+    TestTarget target{test::succeed};
+    for (int result : {-EFAULT, 0, 512}) {
+        TargetBench bench{target, 2, CopyMode::user};
+        bench.driver().fail_next_user_copy(result);
+        EXPECT_EQ(bench.request(read_4k), -EIO);
+        EXPECT_EQ(bench.request(read_4k), 4096) << "the next one is not affected";
+    }
+}
+
+TEST(UserCopy, FailedReadCopiesNothing) {
+    TestTarget target{[](Io io) -> Task {
+        io.fail(ENOSPC);
+        co_return;
+    }};
+    TargetBench bench{target, 2, CopyMode::user};
+    EXPECT_EQ(bench.request(read_4k), -ENOSPC);
+    EXPECT_EQ(bench.driver().user_copies(), 0U);
+}
+
+TEST(UserCopy, RequestsOneAfterTheOtherShareOneBuffer) {
+    static std::set<std::byte*> seen;
+    seen.clear();
+    TestTarget target{[](Io io) -> Task {
+        seen.insert(io.buffer().data());
+        io.succeed();
+        co_return;
+    }};
+    TargetBench bench{target, 8, CopyMode::user};
+    for (unsigned tag = 0; tag < 8; ++tag) {
+        bench.submit(tag, read_4k);
+        bench.finish_all();
+    }
+    EXPECT_EQ(seen.size(), 1U);
+}
+
+TEST(UserCopy, RequestsAtATimeHaveBuffersOfTheirOwn) {
+    static std::set<std::byte*> seen;
+    seen.clear();
+    TestTarget target{[](Io io) -> Task {
+        seen.insert(io.buffer().data());
+        co_await io.ring().sleep(1ms);
+        io.succeed();
+    }};
+    TargetBench bench{target, 8, CopyMode::user};
+    for (unsigned tag = 0; tag < 8; ++tag)
+        bench.submit(tag, tag % 2 ? read_4k : write_4k);
+    bench.finish_all();
+    EXPECT_EQ(seen.size(), 8U);
+}
+
+// A submission queue that is full at every step, in every stage of a request.
+TEST(DataPath, SubmissionQueueSmallerThanTheLoadLosesNothing) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+        auto driver = std::make_shared<test::FakeDriver>(1, 16);
+        InFile target;
+        CheckedTarget checked{target};
+        auto uring = std::make_unique<test::FakeUring>(*driver, 32);
+        uring->register_files(std::vector{-1, target.files()[0]});
+        Queue queue{{.index = 0,
+                     .depth = 16,
+                     .uring = std::move(uring),
+                     .data = *make_data_path(mode, {0, 16, 4096}),
+                     .frames = *FramePool::create(64),
+                     .descriptors = driver->map_descriptors(-1, 0, 16)->first,
+                     .target = &checked}};
+        ASSERT_EQ(queue.fetch_all(), 0);
+        for (unsigned tag = 0; tag < 16; ++tag)
+            driver->issue(0, tag, tag % 2 ? read_4k : write_4k);
+        for (int round = 0; round < 8; ++round)
+            queue.step(0);
+        for (unsigned tag = 0; tag < 16; ++tag)
+            EXPECT_EQ(driver->result(0, tag), 4096) << name_of(mode);
+        driver->take_back_tags();
+        queue.run();
+    }
+}
+
+} // namespace
+} // namespace ublk
