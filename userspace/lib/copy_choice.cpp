@@ -13,7 +13,7 @@ namespace ublk {
 
 namespace {
 
-constexpr std::array modes{CopyMode::automatic, CopyMode::driver, CopyMode::user};
+constexpr std::array modes{CopyMode::automatic, CopyMode::driver, CopyMode::user, CopyMode::zero};
 
 // The first feature that the mode needs and the driver lacks; empty: none.
 std::string missing_feature(CopyMode mode, std::uint64_t available) {
@@ -24,11 +24,17 @@ std::string missing_feature(CopyMode mode, std::uint64_t available) {
     return {};
 }
 
-Result<CopyChoice> grant(CopyMode wanted, std::uint64_t available) {
+bool hands_data_on(const Target& target) { return target.data_access() == DataAccess::ring; }
+
+Result<CopyChoice> grant(CopyMode wanted, std::uint64_t available, const Target& target) {
+    const std::string step = "copy mode '" + std::string{name_of(wanted)} + "'";
     if (const std::string missing = missing_feature(wanted, available); !missing.empty())
-        return Error{EOPNOTSUPP, "copy mode '" + std::string{name_of(wanted)} + "'",
+        return Error{EOPNOTSUPP, step,
                      "the driver lacks " + missing + "; --copy=auto takes what it has",
                      ErrorKind::driver};
+    if (wanted == CopyMode::zero && !hands_data_on(target))
+        return Error{EINVAL, step, "this target needs the data in its own memory; use --copy=auto",
+                     ErrorKind::usage};
     return CopyChoice{wanted, "asked for"};
 }
 
@@ -42,6 +48,8 @@ std::string_view name_of(CopyMode mode) {
         return "driver";
     case CopyMode::user:
         return "user";
+    case CopyMode::zero:
+        return "zero";
     }
     return "unknown";
 }
@@ -58,6 +66,8 @@ Result<CopyMode> parse_copy_mode(std::string_view text) {
 }
 
 CopyMode copy_mode_of(std::uint64_t features) {
+    if (features & (UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG))
+        return CopyMode::zero;
     return features & UBLK_F_USER_COPY ? CopyMode::user : CopyMode::driver;
 }
 
@@ -65,6 +75,8 @@ std::uint64_t features_of(CopyMode mode) {
     switch (mode) {
     case CopyMode::user:
         return UBLK_F_USER_COPY;
+    case CopyMode::zero:
+        return UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG;
     case CopyMode::automatic:
     case CopyMode::driver:
         break;
@@ -72,12 +84,17 @@ std::uint64_t features_of(CopyMode mode) {
     return 0;
 }
 
-// User copy is not preferred to the driver's: for a request that the server keeps in a buffer it
-// costs a submission more and saves no copy.
-Result<CopyChoice> choose_copy_mode(CopyMode wanted, std::uint64_t available) {
+// Zero copy saves most where it can be had. User copy is not preferred to the driver's: for a
+// request that the server keeps in a buffer it costs a submission more and saves no copy.
+Result<CopyChoice> choose_copy_mode(CopyMode wanted, std::uint64_t available,
+                                    const Target& target) {
     if (wanted != CopyMode::automatic)
-        return grant(wanted, available);
-    return CopyChoice{CopyMode::driver, "the best that the driver has"};
+        return grant(wanted, available, target);
+    if (!hands_data_on(target))
+        return CopyChoice{CopyMode::driver, "the target needs the data in its own memory"};
+    if (const std::string missing = missing_feature(CopyMode::zero, available); !missing.empty())
+        return CopyChoice{CopyMode::driver, "the driver lacks " + missing};
+    return CopyChoice{CopyMode::zero, "the best that driver and target have"};
 }
 
 } // namespace ublk

@@ -2,6 +2,8 @@
 // The copy modes.
 #include "data_path.h"
 
+#include <cstring>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -18,7 +20,8 @@ class DriverCopy final : public DataPath {
 public:
     explicit DriverCopy(CopyBuffers buffers) : buffers_(std::move(buffers)) {}
 
-    void offer(const detail::Request& request, ublksrv_io_cmd& payload) const noexcept override {
+    void offer(const detail::Request& request, io_uring_sqe&,
+               ublksrv_io_cmd& payload) const noexcept override {
         payload.addr = reinterpret_cast<std::uintptr_t>(buffers_.of(request.tag));
     }
     Move receive(detail::Request& request) noexcept override {
@@ -43,7 +46,7 @@ public:
             free_.push_back(buffers_.of(number));
     }
 
-    void offer(const detail::Request&, ublksrv_io_cmd&) const noexcept override {}
+    void offer(const detail::Request&, io_uring_sqe&, ublksrv_io_cmd&) const noexcept override {}
 
     Move receive(detail::Request& request) noexcept override {
         if (!detail::has_data(request.op))
@@ -80,9 +83,61 @@ private:
     unsigned queue_;
 };
 
+// The driver puts the pages of a request into the ring's buffer table, at the tag's place, and
+// takes them out when the request is committed. Should it find no room, the request says so, and
+// both are done here.
+class ZeroCopy final : public DataPath {
+public:
+    explicit ZeroCopy(const Parts& parts) : parts_(parts) {}
+
+    Result<void> prepare(Uring& uring) override {
+        if (const int error = uring.register_buffer_slots(parts_.depth))
+            return Error{-error, "make a table of " + std::to_string(parts_.depth) + " buffers"};
+        return {};
+    }
+    void offer(const detail::Request& request, io_uring_sqe& sqe,
+               ublksrv_io_cmd&) const noexcept override {
+        const ublk_auto_buf_reg place{.index = request.tag,
+                                      .flags = UBLK_AUTO_BUF_REG_FALLBACK,
+                                      .reserved0 = 0,
+                                      .reserved1 = 0};
+        sqe.addr = ublk_auto_buf_reg_to_sqe_addr(&place);
+    }
+    Move receive(detail::Request& request) noexcept override {
+        if (!detail::has_data(request.op))
+            return Move::none;
+        request.ring_buffer = request.tag;
+        return by_hand(request) ? Move::submit : Move::none;
+    }
+    Move send(detail::Request& request) noexcept override {
+        return detail::has_data(request.op) && by_hand(request) ? Move::submit : Move::none;
+    }
+    void fill(const detail::Request& request, io_uring_sqe& sqe) const noexcept override {
+        sqe.opcode = IORING_OP_URING_CMD;
+        sqe.flags = IOSQE_FIXED_FILE;
+        sqe.fd = Queue::char_device_file;
+        sqe.cmd_op = request.stage == detail::Stage::receive ? UBLK_U_IO_REGISTER_IO_BUF
+                                                             : UBLK_U_IO_UNREGISTER_IO_BUF;
+        ublksrv_io_cmd payload{};
+        payload.q_id = static_cast<std::uint16_t>(parts_.queue);
+        payload.tag = request.tag;
+        payload.addr = request.tag; // the place in the table
+        std::memcpy(sqe.cmd, &payload, sizeof payload);
+    }
+
+private:
+    static bool by_hand(const detail::Request& request) noexcept {
+        return request.flags & UBLK_IO_F_NEED_REG_BUF;
+    }
+
+    Parts parts_;
+};
+
 } // namespace
 
 Result<std::unique_ptr<DataPath>> make_data_path(CopyMode mode, const DataPath::Parts& parts) {
+    if (mode == CopyMode::zero)
+        return std::unique_ptr<DataPath>{std::make_unique<ZeroCopy>(parts)};
     Result<CopyBuffers> buffers = CopyBuffers::create(parts.depth, parts.max_io_bytes);
     if (!buffers)
         return buffers.error();

@@ -31,8 +31,11 @@ public:
     DataPath& operator=(const DataPath&) = delete;
     virtual ~DataPath() = default;
 
+    // What the ring has to know before the first tag is offered.
+    virtual Result<void> prepare(Uring&) { return {}; }
     // Completes the command that gives a tag to the driver.
-    virtual void offer(const detail::Request& request, ublksrv_io_cmd& payload) const noexcept = 0;
+    virtual void offer(const detail::Request& request, io_uring_sqe& sqe,
+                       ublksrv_io_cmd& payload) const noexcept = 0;
 
     // A request has arrived: makes its data reachable for the target.
     virtual Move receive(detail::Request& request) noexcept = 0;

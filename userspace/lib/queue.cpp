@@ -191,7 +191,7 @@ bool Queue::prepare_command(std::uint32_t command, const detail::Request& reques
     payload.q_id = static_cast<std::uint16_t>(parts_.index);
     payload.tag = request.tag;
     payload.result = request.result;
-    parts_.data->offer(request, payload);
+    parts_.data->offer(request, *sqe, payload);
     std::memcpy(sqe->cmd, &payload, sizeof payload);
     return true;
 }
@@ -214,6 +214,8 @@ bool Queue::prepare_operation(RingOperation& operation) noexcept {
     sqe->addr = parts.address;
     sqe->len = static_cast<std::uint32_t>(parts.length);
     sqe->rw_flags = static_cast<int>(parts.flags);
+    if (parts.ring_buffer >= 0)
+        sqe->buf_index = static_cast<std::uint16_t>(parts.ring_buffer);
     sqe->user_data = reinterpret_cast<std::uintptr_t>(&operation);
     return true;
 }

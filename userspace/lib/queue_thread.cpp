@@ -82,6 +82,8 @@ Result<BuiltQueue> build_queue(const QueueThread::Device& device, int char_devic
         make_data_path(device.copy.mode, {index, depth, device.checked.geometry().max_io_bytes});
     if (!data)
         return data.error();
+    if (Result<void> done = (*data)->prepare(**uring); !done)
+        return done.error();
     Result<FramePool> frames = FramePool::create(Queue::frame_blocks(depth));
     if (!frames)
         return frames.error();

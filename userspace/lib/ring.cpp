@@ -15,6 +15,10 @@ namespace {
 
 std::uint64_t address_of(const void* object) { return reinterpret_cast<std::uintptr_t>(object); }
 
+std::uint32_t flags_of(Durability durability) {
+    return durability == Durability::stable ? std::uint32_t{RWF_DSYNC} : 0;
+}
+
 } // namespace
 
 void RingOperation::await_suspend(std::coroutine_handle<> waiter) noexcept {
@@ -64,10 +68,38 @@ RingOperation Ring::write(File file, std::span<const std::byte> buffer, std::uin
             {.opcode = IORING_OP_WRITE,
              .transfers = true,
              .file = file,
-             .flags = durability == Durability::stable ? std::uint32_t{RWF_DSYNC} : 0,
+             .flags = flags_of(durability),
              .address = address_of(buffer.data()),
              .offset = offset,
              .length = buffer.size()}};
+}
+
+// A buffer of the ring's table begins at address 0.
+RingOperation Ring::read(File file, const Data& data, std::uint64_t offset) const noexcept {
+    const bool in_table = data.ring_buffer_ >= 0;
+    return {*queue_,
+            {.opcode = static_cast<std::uint8_t>(in_table ? IORING_OP_READ_FIXED : IORING_OP_READ),
+             .transfers = true,
+             .file = file,
+             .address = address_of(data.memory_),
+             .offset = offset,
+             .length = data.size(),
+             .ring_buffer = data.ring_buffer_}};
+}
+
+RingOperation Ring::write(File file, const Data& data, std::uint64_t offset,
+                          Durability durability) const noexcept {
+    const bool in_table = data.ring_buffer_ >= 0;
+    return {
+        *queue_,
+        {.opcode = static_cast<std::uint8_t>(in_table ? IORING_OP_WRITE_FIXED : IORING_OP_WRITE),
+         .transfers = true,
+         .file = file,
+         .flags = flags_of(durability),
+         .address = address_of(data.memory_),
+         .offset = offset,
+         .length = data.size(),
+         .ring_buffer = data.ring_buffer_}};
 }
 
 RingOperation Ring::sync(File file, Sync what) const noexcept {

@@ -228,7 +228,7 @@ Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Ta
     Result<std::uint64_t> available = control->features();
     if (!available)
         return available.error();
-    Result<CopyChoice> copy = choose_copy_mode(options.copy, *available);
+    Result<CopyChoice> copy = choose_copy_mode(options.copy, *available, *target);
     if (!copy)
         return copy.error();
     Result<std::uint64_t> features = wanted_features(options, *copy, *available);

@@ -54,4 +54,8 @@ int KernelUring::register_files(std::span<const int> descriptors) noexcept {
                                    static_cast<unsigned>(descriptors.size()));
 }
 
+int KernelUring::register_buffer_slots(unsigned count) noexcept {
+    return io_uring_register_buffers_sparse(&ring_, count);
+}
+
 } // namespace ublk

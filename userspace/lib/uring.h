@@ -44,6 +44,8 @@ public:
     virtual int enter(unsigned wait) noexcept = 0;
     // Makes the descriptors known to the ring under their position.
     virtual int register_files(std::span<const int> descriptors) noexcept = 0;
+    // Makes a table of empty buffers, for others to fill.
+    virtual int register_buffer_slots(unsigned count) noexcept = 0;
 
 protected:
     io_uring ring_{};
@@ -57,6 +59,7 @@ public:
 
     int enter(unsigned wait) noexcept override;
     int register_files(std::span<const int> descriptors) noexcept override;
+    int register_buffer_slots(unsigned count) noexcept override;
 
 private:
     KernelUring() = default;

@@ -11,14 +11,25 @@
 namespace ublk {
 namespace {
 
+constexpr std::uint64_t zero_copy = UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG;
+constexpr std::uint64_t everything = zero_copy | UBLK_F_USER_COPY;
+
 class Some final : public Target {
 public:
+    explicit Some(DataAccess access) : access_(access) {}
     Geometry geometry() const override { return test::everything_allowed(); }
     Task serve(Io io) override { return test::succeed(std::move(io)); }
+    DataAccess data_access() const override { return access_; }
+
+private:
+    DataAccess access_;
 };
 
+const Some in_memory{DataAccess::memory};
+const Some by_ring{DataAccess::ring};
+
 TEST(CopyMode, NamesAreReadBack) {
-    for (CopyMode mode : {CopyMode::automatic, CopyMode::driver, CopyMode::user})
+    for (CopyMode mode : {CopyMode::automatic, CopyMode::driver, CopyMode::user, CopyMode::zero})
         EXPECT_EQ(*parse_copy_mode(name_of(mode)), mode);
     for (const char* wrong : {"", "fast", "AUTO", "driver "}) {
         const auto mode = parse_copy_mode(wrong);
@@ -31,30 +42,45 @@ TEST(CopyMode, NamesAreReadBack) {
 TEST(CopyMode, IsToldByTheFeaturesOfADevice) {
     EXPECT_EQ(copy_mode_of(0), CopyMode::driver);
     EXPECT_EQ(copy_mode_of(UBLK_F_USER_COPY | UBLK_F_NEED_GET_DATA), CopyMode::user);
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user})
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero})
         EXPECT_EQ(copy_mode_of(features_of(mode)), mode);
 }
 
-TEST(CopyChoice, LetsTheDriverCopyUnlessAskedOtherwise) {
-    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, UBLK_F_USER_COPY)->mode, CopyMode::driver);
-    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, 0)->mode, CopyMode::driver);
-    EXPECT_EQ(choose_copy_mode(CopyMode::user, UBLK_F_USER_COPY)->reason, "asked for");
+TEST(CopyChoice, TakesTheBestThatDriverAndTargetHave) {
+    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, everything, by_ring)->mode, CopyMode::zero);
+    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, everything, in_memory)->mode, CopyMode::driver);
+    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, 0, by_ring)->mode, CopyMode::driver);
+}
+
+TEST(CopyChoice, SaysWhatTheBestOneLacks) {
+    const auto reason = [](std::uint64_t available, const Target& target) {
+        return choose_copy_mode(CopyMode::automatic, available, target)->reason;
+    };
+    EXPECT_EQ(reason(0, by_ring), "the driver lacks SUPPORT_ZERO_COPY");
+    EXPECT_EQ(reason(UBLK_F_SUPPORT_ZERO_COPY, by_ring), "the driver lacks AUTO_BUF_REG");
+    EXPECT_THAT(reason(everything, in_memory), testing::HasSubstr("target"));
+    EXPECT_EQ(choose_copy_mode(CopyMode::user, everything, in_memory)->reason, "asked for");
 }
 
 TEST(CopyChoice, WhatWasAskedForIsGrantedOrRefused) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user})
-        EXPECT_EQ(choose_copy_mode(mode, UBLK_F_USER_COPY)->mode, mode);
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero})
+        EXPECT_EQ(choose_copy_mode(mode, everything, by_ring)->mode, mode);
 
-    const auto too_old = choose_copy_mode(CopyMode::user, 0);
+    const auto too_old = choose_copy_mode(CopyMode::user, zero_copy, by_ring);
     ASSERT_FALSE(too_old);
     EXPECT_EQ(too_old.error().kind, ErrorKind::driver);
     EXPECT_THAT(too_old.error().message(), testing::HasSubstr("lacks USER_COPY"));
+
+    const auto unfit = choose_copy_mode(CopyMode::zero, everything, in_memory);
+    ASSERT_FALSE(unfit);
+    EXPECT_EQ(unfit.error().kind, ErrorKind::usage);
 }
 
 TEST(CopyChoice, ServerAsksTheDriverForIt) {
     auto driver = std::make_shared<test::FakeDriver>();
-    driver->available_features = UBLK_F_USER_COPY;
-    const auto server = start_over(driver, std::make_unique<Some>(), {.copy = CopyMode::user});
+    driver->available_features = everything;
+    const auto server =
+        start_over(driver, std::make_unique<Some>(DataAccess::ring), {.copy = CopyMode::user});
     ASSERT_TRUE(server) << server.error().message();
     EXPECT_EQ(server->copy().mode, CopyMode::user);
     EXPECT_EQ(driver->granted_features(), UBLK_F_USER_COPY);
@@ -65,9 +91,10 @@ TEST(CopyChoice, ServerAsksTheDriverForIt) {
 
 TEST(CopyChoice, DriverThatGrantsLessThanItSaysIsRefused) {
     auto driver = std::make_shared<test::FakeDriver>();
-    driver->available_features = UBLK_F_USER_COPY;
+    driver->available_features = everything;
     driver->grantable_features = 0;
-    const auto server = start_over(driver, std::make_unique<Some>(), {.copy = CopyMode::user});
+    const auto server =
+        start_over(driver, std::make_unique<Some>(DataAccess::memory), {.copy = CopyMode::user});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().kind, ErrorKind::driver);
     EXPECT_FALSE(driver->device_exists());

@@ -40,7 +40,7 @@ private:
     std::vector<std::byte> bytes_ = std::vector<std::byte>(1 << 20);
 };
 
-// A disk in a file.
+// A disk in a file, by data().
 class InFile final : public Target {
 public:
     InFile() : fd_(::memfd_create("test", MFD_CLOEXEC)), descriptor_(fd_.get()) {
@@ -48,12 +48,13 @@ public:
     }
     Geometry geometry() const override { return {.size_bytes = 1 << 20}; }
     std::span<const int> files() const override { return {&descriptor_, 1}; }
+    DataAccess data_access() const override { return DataAccess::ring; }
     Task serve(Io io) override {
         const Ring ring = io.ring();
         if (io.op() == Op::read)
-            io.complete(co_await ring.read(ring.file(0), io.buffer(), io.offset()));
+            io.complete(co_await ring.read(ring.file(0), io.data(), io.offset()));
         else
-            io.complete(co_await ring.write(ring.file(0), io.buffer(), io.offset()));
+            io.complete(co_await ring.write(ring.file(0), io.data(), io.offset()));
     }
 
 private:
@@ -75,7 +76,7 @@ TEST(DataPath, EveryModeBringsDataToATargetAndBack) {
         TargetBench bench{target, 4, mode};
         expect_data_come_back(bench);
     }
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
         InFile target;
         TargetBench bench{target, 4, mode};
         expect_data_come_back(bench);
@@ -83,7 +84,7 @@ TEST(DataPath, EveryModeBringsDataToATargetAndBack) {
 }
 
 TEST(DataPath, EveryModeGoesOnAfterAPartialTransfer) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
         InFile target;
         TargetBench bench{target, 4, mode};
         bench.driver().limit_transfers(512);
@@ -92,7 +93,7 @@ TEST(DataPath, EveryModeGoesOnAfterAPartialTransfer) {
 }
 
 TEST(DataPath, NoModeAllocatesPerRequest) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
         InFile target;
         TargetBench bench{target, 4, mode};
         bench.request(write_4k);
@@ -107,7 +108,7 @@ TEST(DataPath, NoModeAllocatesPerRequest) {
 }
 
 TEST(DataPath, EveryModeEndsCleanlyWithRequestsInFlight) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
         TestTarget target{[](Io io) -> Task {
             co_await io.ring().sleep(1ms);
             io.succeed();
@@ -210,16 +211,18 @@ TEST(UserCopy, RequestsAtATimeHaveBuffersOfTheirOwn) {
 
 // A submission queue that is full at every step, in every stage of a request.
 TEST(DataPath, SubmissionQueueSmallerThanTheLoadLosesNothing) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
         auto driver = std::make_shared<test::FakeDriver>(1, 16);
         InFile target;
         CheckedTarget checked{target};
         auto uring = std::make_unique<test::FakeUring>(*driver, 32);
         uring->register_files(std::vector{-1, target.files()[0]});
+        auto data = *make_data_path(mode, {0, 16, 4096});
+        ASSERT_TRUE(data->prepare(*uring));
         Queue queue{{.index = 0,
                      .depth = 16,
                      .uring = std::move(uring),
-                     .data = *make_data_path(mode, {0, 16, 4096}),
+                     .data = std::move(data),
                      .frames = *FramePool::create(64),
                      .descriptors = driver->map_descriptors(-1, 0, 16)->first,
                      .target = &checked}};
@@ -233,6 +236,34 @@ TEST(DataPath, SubmissionQueueSmallerThanTheLoadLosesNothing) {
         driver->take_back_tags();
         queue.run();
     }
+}
+
+TEST(ZeroCopy, UsesThePagesOfTheRequestAndNothingElse) {
+    InFile target;
+    TargetBench bench{target, 2, CopyMode::zero};
+    expect_data_come_back(bench);
+    EXPECT_EQ(bench.driver().buffer(0, 0), nullptr);
+    EXPECT_EQ(bench.driver().user_copies(), 0U);
+}
+
+TEST(ZeroCopy, RegistersByHandWhereTheDriverFoundNoRoom) {
+    InFile target;
+    TargetBench bench{target, 2, CopyMode::zero};
+    bench.driver().refuse_automatic_buffers();
+    for (int round = 0; round < 3; ++round)
+        expect_data_come_back(bench); // a place that was not emptied would be refused
+}
+
+TEST(ZeroCopy, FailedRegistrationFailsTheRequest) {
+    TestTarget target{[](Io io) -> Task {
+        ADD_FAILURE() << "served";
+        io.succeed();
+        co_return;
+    }};
+    TargetBench bench{target, 2, CopyMode::zero};
+    bench.driver().refuse_automatic_buffers();
+    bench.driver().fail_next_operation(IORING_OP_URING_CMD, -ENOMEM);
+    EXPECT_EQ(bench.request(read_4k), -EIO);
 }
 
 } // namespace

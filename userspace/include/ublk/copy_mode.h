@@ -12,12 +12,13 @@
 namespace ublk {
 
 enum class CopyMode {
-    automatic, // the best one that the driver has
+    automatic, // the best one that driver and target have
     driver,    // the driver copies to and from a buffer of the server
     user,      // the server copies, by reading and writing the device's character node
+    zero,      // nobody copies: the target's own I/O uses the pages of the request
 };
 
-// "auto", "driver", "user".
+// "auto", "driver", "user", "zero".
 std::string_view name_of(CopyMode mode);
 Result<CopyMode> parse_copy_mode(std::string_view text);
 // That of a device which has these UBLK_F_*.

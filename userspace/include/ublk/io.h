@@ -42,11 +42,12 @@ enum class Stage : std::uint8_t {
 struct Request {
     std::uint64_t offset = 0;
     std::uint64_t length = 0;
-    std::byte* buffer = nullptr; // nullptr: there are no data, or they are not here
+    std::byte* buffer = nullptr; // nullptr: no memory of the server's holds the data
     Queue* queue = nullptr;
     Request* next = nullptr; // while waiting for room in the submission queue
     std::int32_t result = 0;
-    std::uint32_t flags = 0; // UBLK_IO_F_* of the uapi
+    std::uint32_t flags = 0;       // UBLK_IO_F_* of the uapi
+    std::int32_t ring_buffer = -1; // place of the data in the ring's buffer table; -1: none
     std::uint16_t tag = 0;
     Op op = Op::read;
     Stage stage = Stage::driver;
@@ -76,9 +77,19 @@ public:
     std::uint64_t offset() const noexcept { return request().offset; }
     std::uint64_t length() const noexcept { return request().length; }
     // length() bytes: to fill for a read, to store for a write; empty for any other operation.
+    // Only for targets whose data_access() is DataAccess::memory.
     std::span<std::byte> buffer() const noexcept {
         const detail::Request& r = request();
-        return {r.buffer, detail::has_data(r.op) ? static_cast<std::size_t>(r.length) : 0};
+        if (!detail::has_data(r.op))
+            return {};
+        assert(r.buffer && "a target with DataAccess::ring has data(), not buffer()");
+        return {r.buffer, static_cast<std::size_t>(r.length)};
+    }
+    // The same bytes, for Ring::read() and Ring::write() alone. For any target.
+    Data data() const noexcept {
+        const detail::Request& r = request();
+        const std::uint64_t length = detail::has_data(r.op) ? r.length : 0;
+        return r.ring_buffer < 0 ? Data{r.buffer, length} : Data{r.ring_buffer, length};
     }
     // The write must be on stable storage before it completes. Set only if Geometry::fua is.
     bool fua() const noexcept { return request().flags & detail::flag_fua; }

@@ -33,6 +33,23 @@ private:
     bool registered_ = false;
 };
 
+// The data of a request, Io::data(): memory of this process, or pages that only the ring can reach.
+class Data {
+public:
+    std::uint64_t size() const noexcept { return size_; }
+
+private:
+    friend class Io;
+    friend class Ring;
+    Data(std::byte* memory, std::uint64_t size) noexcept : memory_(memory), size_(size) {}
+    Data(std::int32_t ring_buffer, std::uint64_t size) noexcept
+        : size_(size), ring_buffer_(ring_buffer) {}
+
+    std::byte* memory_ = nullptr;
+    std::uint64_t size_;
+    std::int32_t ring_buffer_ = -1;
+};
+
 enum class Durability {
     cached, // in the file's cache; sync() makes it durable
     stable, // on stable storage when the write completes (RWF_DSYNC)
@@ -70,6 +87,7 @@ private:
         std::uint64_t address = 0;
         std::uint64_t offset = 0;
         std::uint64_t length = 0; // of a transfer: what remains
+        std::int32_t ring_buffer = -1;
         Timespec delay{};
     };
 
@@ -91,6 +109,9 @@ public:
     // makes it less.
     RingOperation read(File file, std::span<std::byte> buffer, std::uint64_t offset) const noexcept;
     RingOperation write(File file, std::span<const std::byte> buffer, std::uint64_t offset,
+                        Durability durability = Durability::cached) const noexcept;
+    RingOperation read(File file, const Data& data, std::uint64_t offset) const noexcept;
+    RingOperation write(File file, const Data& data, std::uint64_t offset,
                         Durability durability = Durability::cached) const noexcept;
     // These result in 0.
     RingOperation sync(File file, Sync what = Sync::data) const noexcept;

@@ -17,6 +17,12 @@
 
 namespace ublk {
 
+// How a target gets at the data of reads and writes.
+enum class DataAccess {
+    memory, // by Io::buffer()
+    ring,   // by Io::data() only, so that nobody has to copy them for it where the driver helps
+};
+
 class Target {
 public:
     Target() = default;
@@ -33,6 +39,9 @@ public:
     // and is an operation that the geometry announced. An operation that cannot be served after all
     // is failed with EOPNOTSUPP.
     virtual Task serve(Io io) = 0;
+
+    // Constant for the life of the target. A filter says what the target that it wraps says.
+    virtual DataAccess data_access() const { return DataAccess::memory; }
 
     // Descriptors to register with every ring; Ring::file(i) is the i-th. They belong to the
     // target.

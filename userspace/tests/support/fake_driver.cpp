@@ -57,6 +57,11 @@ void FakeDriver::issue(unsigned queue, unsigned number, const BlockRequest& requ
     tag.pages.resize(std::size_t{request.sectors} * sector_size);
     if (request.op == UBLK_IO_OP_WRITE && tag.buffer)
         std::copy(tag.pages.begin(), tag.pages.end(), tag.buffer);
+    const auto slot = static_cast<std::uint16_t>(tag.place);
+    if (slot < tag.ring->buffers_.size() && registers_buffers_)
+        tag.ring->buffers_[slot] = tag.pages;
+    else if (slot < tag.ring->buffers_.size())
+        queues_[queue].descriptors[number].op_flags |= UBLK_IO_F_NEED_REG_BUF;
     tag.ring->post(tag.user_data, UBLK_IO_RES_OK);
 }
 
@@ -131,13 +136,33 @@ int FakeDriver::user_copy(const io_uring_sqe& sqe) {
     return static_cast<int>(sqe.len);
 }
 
+// What the server does when the driver found no room in its table.
+void FakeDriver::buffer_command(FakeUring& ring, const io_uring_sqe& sqe) {
+    ublksrv_io_cmd payload{};
+    std::memcpy(&payload, sqe.cmd, sizeof payload);
+    Tag& tag = queues_.at(payload.q_id).tags.at(payload.tag);
+    std::span<std::byte>& slot = ring.buffers_.at(payload.addr);
+    const bool registers = sqe.cmd_op == UBLK_U_IO_REGISTER_IO_BUF;
+    const bool possible = tag.owner == Owner::server && slot.empty() == registers;
+    if (possible)
+        slot = registers ? std::span{tag.pages} : std::span<std::byte>{};
+    ring.post(sqe.user_data, possible ? 0 : -EINVAL);
+}
+
 void FakeDriver::commit(Tag& tag, const ublksrv_io_desc& descriptor, int result) {
     tag.result = result;
     if (descriptor.op_flags == UBLK_IO_OP_READ && result > 0 && tag.buffer)
         std::copy_n(tag.buffer, std::min<std::size_t>(result, tag.pages.size()), tag.pages.begin());
+    const auto slot = static_cast<std::uint16_t>(tag.place);
+    if (registers_buffers_ && slot < tag.ring->buffers_.size())
+        tag.ring->buffers_[slot] = {};
 }
 
 void FakeDriver::io_command(FakeUring& ring, const io_uring_sqe& sqe) {
+    if (sqe.cmd_op == UBLK_U_IO_REGISTER_IO_BUF || sqe.cmd_op == UBLK_U_IO_UNREGISTER_IO_BUF) {
+        buffer_command(ring, sqe);
+        return;
+    }
     ublksrv_io_cmd payload{};
     std::memcpy(&payload, sqe.cmd, sizeof payload);
     Tag& tag = queues_.at(payload.q_id).tags.at(payload.tag);
@@ -153,6 +178,7 @@ void FakeDriver::io_command(FakeUring& ring, const io_uring_sqe& sqe) {
     if (is_commit)
         commit(tag, queues_[payload.q_id].descriptors[payload.tag], payload.result);
     tag.ring = &ring;
+    tag.place = sqe.addr;
     tag.user_data = sqe.user_data;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): so the driver gets it
     tag.buffer = reinterpret_cast<std::byte*>(payload.addr);

@@ -38,6 +38,7 @@ public:
 
     int enter(unsigned wait) noexcept override;
     int register_files(std::span<const int> descriptors) noexcept override;
+    int register_buffer_slots(unsigned count) noexcept override;
 
     // With the driver's mutex held.
     void post(std::uint64_t user_data, int result);
@@ -45,6 +46,7 @@ public:
 private:
     void execute(const io_uring_sqe& sqe);
     void transfer(const io_uring_sqe& sqe);
+    std::span<std::byte> memory_of(const io_uring_sqe& sqe);
     void check_parked_polls(int timeout);
     bool idle() const;
 
@@ -52,7 +54,9 @@ private:
     std::vector<io_uring_sqe> submissions_;
     std::vector<io_uring_cqe> completions_;
     std::array<unsigned, 5> indices_{}; // heads and tails that the ring's pointers refer to
+    friend class FakeDriver;
     std::vector<int> files_;
+    std::vector<std::span<std::byte>> buffers_; // the ring's table
     std::vector<io_uring_sqe> parked_polls_;
 };
 
@@ -81,6 +85,7 @@ public:
     void refuse_submissions(int error) { submission_error_ = error; }
     void limit_ring_entries(unsigned entries) { largest_ring_ = entries; }
     void fail_next_user_copy(int result) { user_copy_results_.push_back(result); }
+    void refuse_automatic_buffers() { registers_buffers_ = false; }
 
     // What the library did.
     std::chrono::nanoseconds slept() const { return slept_; }
@@ -111,6 +116,7 @@ private:
         FakeUring* ring = nullptr;
         std::uint64_t user_data = 0;
         std::byte* buffer = nullptr;
+        std::uint64_t place = 0; // sqe->addr: where in the ring's table
         std::vector<std::byte> pages{};
         std::optional<int> result{};
     };
@@ -122,6 +128,7 @@ private:
     void make_queues(unsigned queues, unsigned depth);
     // With the mutex held.
     void io_command(FakeUring& ring, const io_uring_sqe& sqe);
+    void buffer_command(FakeUring& ring, const io_uring_sqe& sqe);
     void commit(Tag& tag, const ublksrv_io_desc& descriptor, int result);
     int user_copy(const io_uring_sqe& sqe);
     int control_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
@@ -139,6 +146,7 @@ private:
     std::uint64_t features_ = 0;
     bool exists_ = false;
     bool stopping_ = false;
+    bool registers_buffers_ = true;
     unsigned user_copies_ = 0;
     std::deque<int> user_copy_results_{};
     int fetch_error_ = 0;

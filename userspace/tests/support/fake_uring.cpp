@@ -24,12 +24,15 @@ int fd_of(const io_uring_sqe& sqe, const std::vector<int>& files) {
     return files.at(static_cast<std::size_t>(sqe.fd));
 }
 
-int transfer_file(const io_uring_sqe& sqe, int fd, std::size_t longest) {
-    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
-    const iovec piece{reinterpret_cast<void*>(sqe.addr), std::min<std::size_t>(sqe.len, longest)};
+bool is_read(const io_uring_sqe& sqe) {
+    return sqe.opcode == IORING_OP_READ || sqe.opcode == IORING_OP_READ_FIXED;
+}
+
+int transfer_file(const io_uring_sqe& sqe, int fd, std::span<std::byte> memory) {
+    const iovec piece{memory.data(), memory.size()};
     const auto offset = static_cast<off_t>(sqe.off);
-    return sqe.opcode == IORING_OP_READ ? or_errno(::preadv2(fd, &piece, 1, offset, 0))
-                                        : or_errno(::pwritev2(fd, &piece, 1, offset, sqe.rw_flags));
+    return is_read(sqe) ? or_errno(::preadv2(fd, &piece, 1, offset, 0))
+                        : or_errno(::pwritev2(fd, &piece, 1, offset, sqe.rw_flags));
 }
 
 int synchronize(const io_uring_sqe& sqe, int fd) {
@@ -65,12 +68,34 @@ int FakeUring::register_files(std::span<const int> descriptors) noexcept {
     return 0;
 }
 
+int FakeUring::register_buffer_slots(unsigned count) noexcept {
+    buffers_.resize(count);
+    return 0;
+}
+
+// Empty for a range that is not in the ring's table.
+std::span<std::byte> FakeUring::memory_of(const io_uring_sqe& sqe) {
+    if (sqe.opcode == IORING_OP_READ || sqe.opcode == IORING_OP_WRITE)
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
+        return {reinterpret_cast<std::byte*>(sqe.addr), sqe.len};
+    const std::span<std::byte> buffer = buffers_.at(sqe.buf_index);
+    if (sqe.addr + sqe.len > buffer.size())
+        return {};
+    return buffer.subspan(sqe.addr, sqe.len);
+}
+
 void FakeUring::transfer(const io_uring_sqe& sqe) {
     if ((sqe.flags & IOSQE_FIXED_FILE) && sqe.fd == Queue::char_device_file) {
         post(sqe.user_data, driver_.user_copy(sqe));
         return;
     }
-    post(sqe.user_data, transfer_file(sqe, fd_of(sqe, files_), driver_.longest_transfer_));
+    const std::span<std::byte> memory = memory_of(sqe);
+    if (sqe.len && memory.empty()) {
+        post(sqe.user_data, -EFAULT);
+        return;
+    }
+    const std::size_t length = std::min(memory.size(), driver_.longest_transfer_);
+    post(sqe.user_data, transfer_file(sqe, fd_of(sqe, files_), memory.first(length)));
 }
 
 void FakeUring::post(std::uint64_t user_data, int result) {
@@ -114,6 +139,8 @@ void FakeUring::execute(const io_uring_sqe& sqe) {
         return;
     case IORING_OP_READ:
     case IORING_OP_WRITE:
+    case IORING_OP_READ_FIXED:
+    case IORING_OP_WRITE_FIXED:
         transfer(sqe);
         return;
     case IORING_OP_FSYNC:

@@ -34,11 +34,14 @@ TargetBench::TargetBench(Target& target, unsigned depth, CopyMode copy)
     std::vector<int> files{-1};
     files.insert(files.end(), target.files().begin(), target.files().end());
     uring->register_files(files);
+    std::unique_ptr<DataPath> data =
+        *make_data_path(copy, {0, depth, checked_.geometry().max_io_bytes});
+    EXPECT_TRUE(data->prepare(*uring));
     queue_ = std::make_unique<Queue>(
         Queue::Parts{.index = 0,
                      .depth = depth,
                      .uring = std::move(uring),
-                     .data = *make_data_path(copy, {0, depth, checked_.geometry().max_io_bytes}),
+                     .data = std::move(data),
                      .frames = *FramePool::create(Queue::frame_blocks(depth)),
                      .descriptors = driver_->map_descriptors(-1, 0, depth)->first,
                      .target = &checked_});
