@@ -38,6 +38,12 @@ public:
 
     Geometry geometry() const override { return geometry_; }
     std::span<const int> files() const override { return {&descriptor_, 1}; }
+    // Direct I/O on pages of the users must be aligned as the backing needs it, which has to be
+    // known.
+    DataAccess data_access() const override {
+        return !backing_.direct || backing_.memory_alignment ? DataAccess::ring
+                                                             : DataAccess::memory;
+    }
 
     Task serve(Io io) override {
         const Ring ring = io.ring();
@@ -47,10 +53,10 @@ public:
 
         switch (io.op()) {
         case Op::read:
-            io.complete(co_await ring.read(file, io.buffer(), offset));
+            io.complete(co_await ring.read(file, io.data(), offset));
             break;
         case Op::write:
-            io.complete(co_await ring.write(file, io.buffer(), offset, durability));
+            io.complete(co_await ring.write(file, io.data(), offset, durability));
             break;
         case Op::flush:
             io.complete(co_await ring.sync(file, Sync::data));
