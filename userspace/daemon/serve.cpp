@@ -39,9 +39,11 @@ static Result<void> check_number_is_free(const Paths& paths, int number) {
     return {};
 }
 
-static ServerRecord make_record(const ServeRequest& request, const Paths& paths, int number) {
-    return {number, std::string(request.target->name), request.options,
-            identify_process(paths, ::getpid()), std::time(nullptr)};
+static ServerRecord make_record(const ServeRequest& request, const Paths& paths,
+                                const Server& server) {
+    return {server.info().number, std::string(request.target->name),
+            request.options,      identify_process(paths, ::getpid()),
+            std::time(nullptr),   server.copy()};
 }
 
 static Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
@@ -53,7 +55,7 @@ static Result<void> bring_up_and_run(const ServeRequest& request, const Paths& p
 
     const StateDirectory state(paths);
     const int number = server->info().number;
-    const ServerRecord record = make_record(request, paths, number);
+    const ServerRecord record = make_record(request, paths, *server);
     auto result = state.write(record);
     if (result)
         result = announce({number, size, record.server.pid});

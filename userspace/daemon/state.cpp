@@ -27,6 +27,7 @@ static std::string encode(const ServerRecord& record) {
                       {"target", record.target},  {"options", record.options},
                       {"pid", record.server.pid}, {"pid_start", record.server.start},
                       {"started", record.started}};
+    json["copy"] = {{"mode", name_of(record.copy.mode)}, {"reason", record.copy.reason}};
     return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -43,6 +44,10 @@ static std::optional<ServerRecord> decode(const std::string& text) {
         record.server.pid = json.at("pid").get<pid_t>();
         record.server.start = json.at("pid_start").get<std::uint64_t>();
         record.started = json.at("started").get<std::int64_t>();
+        auto mode = parse_copy_mode(json.at("copy").at("mode").get<std::string>());
+        if (!mode)
+            return std::nullopt;
+        record.copy = {*mode, json.at("copy").at("reason").get<std::string>()};
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;

@@ -10,6 +10,7 @@
 #include <string>
 #include <vector>
 
+#include <ublk/copy_mode.h>
 #include <ublk/result.h>
 
 #include "paths.h"
@@ -23,6 +24,7 @@ struct ServerRecord {
     std::map<std::string, std::string> options;
     ProcessIdentity server;
     std::int64_t started = 0; // seconds since the epoch
+    CopyChoice copy{};
 };
 
 class StateDirectory {

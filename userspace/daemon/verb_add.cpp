@@ -134,12 +134,22 @@ public:
         arguments.option("--physical-block-size", "BYTES", physical_block_size_,
                          "physical block size");
         arguments.option("--max-io", "BYTES", max_io_, "longest read or write");
+        arguments.option("--copy", "MODE", copy_,
+                         "how data get to the server and back: auto, driver, user or zero (default "
+                         "auto)");
         arguments.flag("-r,--read-only", read_only_, "refuse to write");
         arguments.flag("--foreground", foreground_, "serve in this process, until Ctrl-C");
     }
 
     std::string notes() const override {
-        std::string text = "\nSizes take a suffix K, M, G or T.\n";
+        std::string text =
+            "\nSizes take a suffix K, M, G or T.\n"
+            "\nCopy modes:\n"
+            "  driver  the driver copies to and from buffers of the server; always possible\n"
+            "  user    the server copies, with buffers only while it needs them\n"
+            "  zero    nobody copies; for targets that hand the data on, such as loop\n"
+            "  auto    zero if driver and target can, else driver; ublkd show tells which and "
+            "why\n";
         for (const TargetInfo* target : targets::all()) {
             text += fmt::format("\nKeys of {} ({}):\n", target->name, target->summary);
             std::vector<Row> rows;
@@ -205,6 +215,12 @@ private:
             return depth.error();
         options.queues = static_cast<unsigned>(*queues);
         options.depth = static_cast<unsigned>(*depth);
+        if (copy_) {
+            auto copy = parse_copy_mode(*copy_);
+            if (!copy)
+                return copy.error();
+            options.copy = *copy;
+        }
         if (number_) {
             auto number = parse_number_in("--number", *number_, {0, highest_number});
             if (!number)
@@ -262,6 +278,7 @@ private:
     std::optional<std::string> block_size_;
     std::optional<std::string> physical_block_size_;
     std::optional<std::string> max_io_;
+    std::optional<std::string> copy_;
     bool read_only_ = false;
     bool foreground_ = false;
 };

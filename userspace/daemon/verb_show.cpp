@@ -63,6 +63,13 @@ ordered_json server_json(const Paths& paths, const Device& device) {
     return json;
 }
 
+ordered_json copy_json(const Device& device) {
+    if (device.record)
+        return {{"mode", name_of(device.record->copy.mode)},
+                {"reason", device.record->copy.reason}};
+    return {{"mode", name_of(copy_mode_of(device.info.features))}, {"reason", nullptr}};
+}
+
 ordered_json details(const Context& context, Control& control, const DeviceInfo& info) {
     const Device device = describe_device(context.paths, control, info);
     ordered_json json = summary_json(device);
@@ -73,6 +80,7 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     json["depth"] = info.depth;
     json["max_io_buffer"] = info.max_io_bytes;
     json["queue_cpus"] = queue_cpus(control, info);
+    json["copy"] = copy_json(device);
     json["features"] = names_of_features(info.features);
     json["owner"] = {{"user", info.owner_user}, {"group", info.owner_group}};
     json["geometry"] = device.geometry ? geometry_json(*device.geometry) : ordered_json{};
