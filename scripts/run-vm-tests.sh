@@ -14,6 +14,7 @@ usage: scripts/run-vm-tests.sh [OPTION]... [SUITE | SUITE/TEST | smoke]...
   --no-module    test without any driver
   --timeout S    host seconds for the whole run (default 3000)
   --memory MB    memory of the guest
+  --copy MODE    let the data of every device take one way: driver, user or zero
   --no-build     take everything as it is
   --verbose      show the output of tests that pass too
   --list         list the tests and leave
@@ -27,12 +28,13 @@ RUN_OPTIONS=()
 TESTS=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --kernel | --timeout | --memory)
+    --kernel | --timeout | --memory | --copy)
         [ $# -ge 2 ] || die "$1 needs a value"
         case $1 in
         --kernel) KERNEL=$2 ;;
         --timeout) TIMEOUT=$2 ;;
         --memory) VM_OPTIONS+=(--memory "$2") ;;
+        --copy) RUN_OPTIONS+=(--copy "$2") ;;
         esac
         shift
         ;;
@@ -82,7 +84,7 @@ count_kernel_bug() {
     echo "$(count_of passed) passed, $(($(count_of failed) + 1)) failed, $(count_of skipped) skipped"
 }
 
-"$ROOT/selftests/run" --list "${TESTS[@]}" >/dev/null || exit 1
+"$ROOT/selftests/run" --list "${RUN_OPTIONS[@]}" "${TESTS[@]}" >/dev/null || exit 1
 if [ "$BUILD" = yes ]; then
     build
 fi

@@ -9,13 +9,14 @@ UBLK_ROOT=${UBLK_ROOT:-$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd -P)}
 UBLKD=${UBLKD:-$UBLK_ROOT/userspace/ublkd}
 PATH=${UBLKD%/*}:$PATH
 MODE=${MODE:-}
+UBLK_COPY=${UBLK_COPY:-}
 TEST_NAME=${UBLK_TEST_NAME:-${0##*/}}
 # A test run by hand makes its own scratch directory; the runner's is on a real disk.
 if [ -z "${UBLK_TEST_DIR:-}" ]; then
     UBLK_TEST_DIR=$(mktemp -d "${UBLK_SCRATCH:-/var/tmp}/ublk-test.XXXXXX")
     OWN_TEST_DIR=$UBLK_TEST_DIR
 fi
-export UBLK_ROOT UBLKD PATH MODE TEST_NAME UBLK_TEST_DIR
+export UBLK_ROOT UBLKD PATH MODE UBLK_COPY TEST_NAME UBLK_TEST_DIR
 
 # Clean-up commands are kept in a file, not in a variable: helpers run in `$(...)` register too.
 CLEANUPS=$UBLK_TEST_DIR/.cleanups

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # ext4 on a loop device passes a fio verify, direct and buffered; e2fsck finds nothing, before and
 # after the device was detached and attached again, and the files are the same then.
-# modes: 512 4096
+# modes: 512 4096 512+user 512+zero
 # timeout: 180
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"

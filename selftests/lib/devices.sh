@@ -9,14 +9,28 @@ dev_id() {
     echo "$id"
 }
 
-# Adds a device and prints its name; it is deleted when the test ends.
+# Adds a device and prints its name; it is deleted when the test ends. Its data take the way that the
+# test's mode names, and the test is skipped if driver or target do not know that.
 # add_dev TARGET [KEY=VALUE | OPTION]...
 add_dev() {
-    local dev
-    dev=$("$UBLKD" add "$@") || fail "ublkd add $* failed with status $?"
+    local dev errors=$UBLK_TEST_DIR/.add-errors
+    dev=$("$UBLKD" add "$@" ${UBLK_COPY:+--copy "$UBLK_COPY"} 2>"$errors") ||
+        failed_to_add "$?" "$(<"$errors")" "$@"
+    cat "$errors" >&2
     [ -b "$dev" ] || fail "ublkd add $* printed '$dev', which is no block device"
     on_exit forget_dev "$dev"
     echo "$dev"
+}
+
+failed_to_add() {
+    local status=$1 error=$2
+    shift 2
+    echo "$error" >&2
+    [[ -z ${UBLK_COPY:-} || ! $error =~ 'the driver lacks '([A-Z_]+) ]] ||
+        skip "the driver lacks ${BASH_REMATCH[1]}"
+    [[ -z ${UBLK_COPY:-} || $error != *'target needs the data'* ]] ||
+        skip "$1 needs the data in its memory"
+    fail "ublkd add $* failed with status $status"
 }
 
 dev_exists() {

@@ -38,7 +38,8 @@ run_limited() {
 
 # Runs in a subshell and ends as the test.
 start_test() {
-    export UBLK_TEST_ID=$1 UBLK_TEST_NAME=$2 UBLK_TEST_DIR=$WORK UBLK_ROOT=$ROOT MODE=$3
+    export UBLK_TEST_ID=$1 UBLK_TEST_NAME=$2 UBLK_TEST_DIR=$WORK UBLK_ROOT=$ROOT
+    export MODE=$3 UBLK_COPY=$TEST_COPY
     exec timeout --kill-after="$KILL_AFTER" "$4" "$5" </dev/null >"$LOG" 2>&1
 }
 

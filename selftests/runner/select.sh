@@ -1,9 +1,13 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=bash
 # Which tests there are and which of them were asked for. A test's name is SUITE/FILE, or
-# SUITE/FILE[MODE] for a script that says in which modes it runs.
+# SUITE/FILE[MODE] for a script that says in which modes it runs. A mode can be the way that the data
+# of ublkd's devices take, or have one: [512+user].
 
 SUITES=(control data paths server_death recovery unprivileged cli resources hostile harness)
+
+# What ublkd add --copy knows.
+COPY_MODES=' driver user zero '
 
 # Where programs built from C sources lie.
 # shellcheck disable=SC2034 # used by execute.sh
@@ -50,16 +54,32 @@ tests_of_suite() {
     done
 }
 
-# Sets SOURCE and TEST_MODE for a test's name.
+# Sets SOURCE, TEST_MODE and TEST_COPY for a test's name.
 find_source() {
+    local mode=
     SOURCE=$SUITES_DIR/${1%%\[*} TEST_MODE=
     [ ! -f "$SOURCE.c" ] || SOURCE=$SOURCE.c
-    case $1 in
-    *\[*\])
-        TEST_MODE=${1##*\[}
-        TEST_MODE=${TEST_MODE%\]}
-        ;;
-    esac
+    [[ $1 != *\[*\] ]] || mode=${1##*\[}
+    mode=${mode%\]}
+    TEST_COPY=$(copy_of_mode "$mode")
+    # shellcheck disable=SC2034 # used by execute.sh
+    TEST_MODE=${mode%"+$TEST_COPY"}
+}
+
+# The part of a mode that is a way of the data; nothing if it has none.
+copy_of_mode() {
+    [[ $COPY_MODES != *" ${1##*+} "* ]] || echo "${1##*+}"
+}
+
+# The test of that name with its data going a given way, unless it has one: in_copy_mode COPY NAME
+in_copy_mode() {
+    local copy=$1 name=$2 mode=
+    [[ $name != *\[*\] ]] || mode=${name##*\[}
+    mode=${mode%\]}
+    if [ -n "$(copy_of_mode "$mode")" ]; then
+        return # it runs in that mode by itself, or is about another one
+    fi
+    printf '%s[%s]\n' "${name%%\[*}" "${mode:+$mode+}$copy"
 }
 
 read_list() {
@@ -90,9 +110,9 @@ expand_word() {
     return 1
 }
 
-# Fills SELECTED.
+# Fills SELECTED. With COPY set, each test that is not about one way of the data runs in that way.
 select_tests() {
-    local word all
+    local word all name
     local -a words=("$@")
     if [ "${#words[@]}" -eq 0 ]; then
         for word in "${SUITES[@]}"; do
@@ -104,7 +124,10 @@ select_tests() {
         all+=$(expand_word "$word")$'\n' || return 1
     done
     # shellcheck disable=SC2034 # the main script's
-    mapfile -t SELECTED < <(printf '%s' "$all" | awk '!seen[$0]++')
+    mapfile -t SELECTED < <(printf '%s' "$all" | awk '!seen[$0]++' |
+        while read -r name; do
+            if [ -n "${COPY:-}" ]; then in_copy_mode "$COPY" "$name"; else echo "$name"; fi
+        done)
     [ "${#SELECTED[@]}" -gt 0 ] || {
         echo "selftests/run: no tests" >&2
         return 1
