@@ -18,3 +18,6 @@ PACKAGES_toolchain=(kmod util-linux xz-utils zstd)
 
 # shellcheck disable=SC2034
 PACKAGES_check=(clang-format clang-tidy sparse shellcheck git perl python3)
+
+# shellcheck disable=SC2034
+PACKAGES_upstream=(build-essential fio fdisk e2fsprogs util-linux udev)
