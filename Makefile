@@ -63,6 +63,10 @@ check: ## run every test that CI runs
 check-full: ## run all suites on all kernels and drivers as well
 	$(ROOT)/scripts/check-all --full
 
+patch: ## write build/ublk-7.3.patch, the driver as a patch to the kernel's tree
+	$(ROOT)/scripts/setup upstream toolchain
+	$(ROOT)/scripts/make-patch
+
 install: module userspace ## install into DESTDIR and PREFIX
 	$(INSTALL) -D -m 755 $(ROOT)/userspace/ublkd $(DESTDIR)$(PREFIX)/sbin/ublkd
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/include/ublk $(DESTDIR)$(PREFIX)/lib
@@ -75,4 +79,5 @@ clean: ## remove everything the build made
 	$(MAKE) --no-print-directory -C $(ROOT)/kernel clean
 	$(RM) -r $(ROOT)/build $(ROOT)/userspace/ublkd
 
-.PHONY: all help module programs userspace asan clang unit tools demo check check-full install clean
+.PHONY: all help module programs userspace asan clang unit tools demo check check-full patch install \
+	clean

@@ -20,4 +20,4 @@ PACKAGES_toolchain=(kmod util-linux xz-utils zstd)
 PACKAGES_check=(clang-format clang-tidy sparse shellcheck git perl python3)
 
 # shellcheck disable=SC2034
-PACKAGES_upstream=(build-essential fio fdisk e2fsprogs util-linux udev)
+PACKAGES_upstream=(build-essential fio fdisk e2fsprogs util-linux udev unifdef patch)

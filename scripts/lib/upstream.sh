@@ -2,14 +2,18 @@
 # shellcheck shell=bash
 # Upstream's own ublk selftests, taken out of Debian's kernel source and built into the cache: the
 # test server needs a newer liburing and newer kernel headers than the machine has, and two tests
-# a newer bpftrace.
+# a newer bpftrace. From the same source come the files that our driver as a patch changes.
 
 UPSTREAM_ROOT=$CACHE/upstream
 UPSTREAM_TESTS=$UPSTREAM_ROOT/ublk
+# Those files of the kernel's tree that our driver as a patch touches.
+UPSTREAM_TREE=$UPSTREAM_ROOT/tree
+UPSTREAM_TREE_FILES=(MAINTAINERS drivers/block/Kconfig drivers/block/Makefile
+    drivers/block/ublk_drv.c include/uapi/linux/ublk_cmd.h)
 
 # Raise the number when fetch_upstream() makes something else than before.
 upstream_key() {
-    echo 'recipe 1'
+    echo 'recipe 2'
 }
 
 upstream_ready() {
@@ -43,6 +47,9 @@ fetch_upstream_tests() {
         --strip-components=4 linux-source-7.3/tools/testing/selftests/ublk
     [ -s "$UPSTREAM_TESTS/test_common.sh" ] ||
         die "upstream's ublk selftests are not in the kernel's source package"
+    mkdir -p "$UPSTREAM_TREE"
+    tar -x -f "$directory/usr/src/linux-source-7.3.tar.xz" -C "$UPSTREAM_TREE" \
+        --strip-components=1 "${UPSTREAM_TREE_FILES[@]/#/linux-source-7.3/}"
 }
 
 # The server of fault_inject gives io_uring the address of a local variable that is gone when it is
