@@ -27,10 +27,13 @@ server=$(server_pid "$dev")
 before=$(own_memory "$server")
 one_at_a_time write
 one_at_a_time read
-grown=$(($(own_memory "$server") - before))
-echo "# $MODE: $grown KiB more"
+after=$(own_memory "$server")
+grown=$((after - before))
+echo "# $MODE: $after KiB, $grown KiB more"
 case $MODE in
-driver) [ "$grown" -ge $((16 * 128)) ] || fail "the driver copied to $grown KiB" ;;
+# The tags of one word of the tag map come in turn, 16 of the 64. Growth would leave out what reading
+# the partition table has touched of their buffers before.
+driver) [ "$after" -ge $((16 * 128)) ] || fail "the driver copied to $after KiB" ;;
 user) [ "$grown" -le 512 ] || fail "$grown KiB for one request at a time" ;;
 zero) [ "$grown" -le 64 ] || fail "$grown KiB for data that nobody copies" ;;
 esac
