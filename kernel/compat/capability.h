@@ -18,7 +18,4 @@
 /* A disk's metadata format is part of its queue limits. */
 #define UBLK_CAN_INTEGRITY	COMPAT_HAVE_INTEGRITY_LIMITS
 
-/* More of a submission queue entry than its command payload can be read. */
-#define UBLK_CAN_READ_SQE	COMPAT_HAVE_CMD_SQE
-
 #endif

@@ -49,7 +49,7 @@ static inline const void *compat_cmd_payload(const struct io_uring_cmd *cmd)
 	(const type *)compat_cmd_payload(cmd);					\
 })
 
-/* sqe->addr of a command; only for callers that checked UBLK_CAN_READ_SQE. */
+/* sqe->addr of a command. Features that use it need kernels newer than the one that gave access. */
 static inline u64 ublk_cmd_sqe_addr(struct io_uring_cmd *cmd)
 {
 #if COMPAT_HAVE_CMD_SQE		/* v6.5 */
@@ -64,13 +64,6 @@ static inline u64 ublk_cmd_sqe_addr(struct io_uring_cmd *cmd)
 	BUILD_BUG_ON(sizeof(type) > sizeof_field(struct io_uring_cmd, pdu));	\
 	(type *)&(cmd)->pdu;							\
 })
-#endif
-
-#if !COMPAT_HAVE_CMD_GET_TASK	/* v6.7 */
-static inline struct task_struct *io_uring_cmd_get_task(struct io_uring_cmd *cmd)
-{
-	return cmd_to_io_kiocb(cmd)->task;
-}
 #endif
 
 #if !COMPAT_HAVE_CMD_CTX_HANDLE	/* v6.16 */

@@ -34,11 +34,6 @@ struct rq_list {
 #undef rq_list_for_each_safe
 #undef rq_list_empty
 
-static inline bool rq_list_empty(const struct rq_list *list)
-{
-	return !list->head;
-}
-
 static inline void rq_list_init(struct rq_list *list)
 {
 	list->head = NULL;
@@ -63,11 +58,6 @@ static inline void rq_list_add_head(struct rq_list *list, struct request *rq)
 		list->tail = rq;
 }
 
-static inline struct request *rq_list_peek(struct rq_list *list)
-{
-	return list->head;
-}
-
 static inline struct request *rq_list_pop(struct rq_list *list)
 {
 	struct request *rq = list->head;
@@ -80,14 +70,6 @@ static inline struct request *rq_list_pop(struct rq_list *list)
 	}
 	return rq;
 }
-
-#define rq_list_for_each(list, pos) \
-	for ((pos) = rq_list_peek(list); (pos); (pos) = (pos)->rq_next)
-
-#define rq_list_for_each_safe(list, pos, next)					\
-	for ((pos) = rq_list_peek(list), (next) = (pos) ? (pos)->rq_next : NULL; \
-	     (pos);								\
-	     (pos) = (next), (next) = (pos) ? (pos)->rq_next : NULL)
 
 /*
  * Newest first becomes oldest first. And what the block layer did not do yet: without an entry

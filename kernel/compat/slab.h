@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
-/* Memory allocation and the scope guards that go with it. */
+/* Memory allocation. */
 #ifndef COMPAT_SLAB_H
 #define COMPAT_SLAB_H
 
-#include <linux/cleanup.h>
 #include <linux/mm.h>
 #include <linux/overflow.h>
 #include <linux/slab.h>
@@ -57,10 +56,6 @@
 	compat_alloc_objs(kvzalloc, compat_gfp(__VA_ARGS__), typeof(p), count)
 #define kvzalloc_flex(p, member, count, ...) \
 	compat_alloc_flex(kvzalloc, compat_gfp(__VA_ARGS__), typeof(p), member, count)
-#endif
-
-#if !COMPAT_HAVE_FREE_KVFREE	/* v6.9 */
-DEFINE_FREE(kvfree, void *, if (!IS_ERR_OR_NULL(_T)) kvfree(_T))
 #endif
 
 #endif
