@@ -364,19 +364,34 @@ void ublk_server_suspect(struct ublk_device *dev)
 	spin_unlock(&dev->lock);
 }
 
-/* Start to watch a server that is just opening the device. */
+/**
+ * ublk_server_watch() - prepare to notice the end of a server that is about to open the device
+ * @server: not to be found by others yet, so that nothing has to be undone if this fails
+ *
+ * Return: 0 or -errno.
+ */
 int ublk_server_watch(struct ublk_server *server)
 {
 	int ret;
 
 	server->watch.ops = &ublk_server_watch_ops;
 	ret = mmu_notifier_register(&server->watch, server->mm);
-	if (ret == -EINTR)
-		/* io_uring's task work is enough to interrupt it: let open() run again. */
-		return -ERESTARTNOINTR;
-	if (ret)
-		return ret;
+	/* io_uring's task work is enough to interrupt it: let open() run again. */
+	return ret == -EINTR ? -ERESTARTNOINTR : ret;
+}
+
+/* A watched server was not let in. */
+void ublk_server_unwatch(struct ublk_server *server)
+{
+	/* Unregistering looks like the end of the memory. */
+	scoped_guard(spinlock, &server->dev->lock)
+		ublk_server_send_away(server, UBLK_SERVER_CLOSED);
+	mmu_notifier_unregister(&server->watch, server->mm);
+}
+
+/* The server has opened the device. */
+void ublk_server_start_polling(struct ublk_server *server)
+{
 	if (!UBLK_CAN_CANCEL_CMD)
 		queue_delayed_work(ublk_server_workqueue, &server->poll, UBLK_POLL_INTERVAL);
-	return 0;
 }

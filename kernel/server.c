@@ -15,11 +15,26 @@
 #include "trace.h"
 #include "ublk.h"
 
+/* One server at a time, and not at any time. */
+static int ublk_server_let_in(struct ublk_server *server)
+{
+	struct ublk_device *dev = server->dev;
+
+	guard(spinlock)(&dev->lock);
+
+	if (dev->state == UBLK_DEVICE_DELETED)
+		return -ENODEV;
+	if (!ublk_device_lets_server_in(dev))
+		return -EBUSY;
+	dev->server = server;
+	return 0;
+}
+
 static int ublk_server_open(struct inode *inode, struct file *file)
 {
 	struct ublk_device *dev = container_of(inode->i_cdev, struct ublk_device, cdev);
 	struct ublk_server *server;
-	int ret = 0;
+	int ret;
 
 	if (!current->mm)
 		return -EINVAL;
@@ -33,31 +48,22 @@ static int ublk_server_open(struct inode *inode, struct file *file)
 	INIT_LIST_HEAD(&server->rings);
 	INIT_DELAYED_WORK(&server->poll, ublk_server_poll_work);
 
-	spin_lock(&dev->lock);
-	if (dev->state == UBLK_DEVICE_DELETED)
-		ret = -ENODEV;
-	else if (!ublk_device_lets_server_in(dev))
-		ret = -EBUSY;
-	else
-		dev->server = server;
-	spin_unlock(&dev->lock);
-	if (ret)
-		goto err_free;
-
 	ret = ublk_server_watch(server);
 	if (ret)
-		goto err_withdraw;
+		goto err_free;
+	/* From here on it can be sent away, and nothing can fail any more. */
+	ret = ublk_server_let_in(server);
+	if (ret)
+		goto err_unwatch;
+	ublk_server_start_polling(server);
 
-	/* Has positions, but no current one: see no_llseek below. */
 	file->private_data = server;
 	/* User copy waits for nothing but page faults: io_uring needs no worker thread for it. */
 	file->f_mode |= FMODE_NOWAIT;
 	return 0;
 
-err_withdraw:
-	spin_lock(&dev->lock);
-	dev->server = NULL;
-	spin_unlock(&dev->lock);
+err_unwatch:
+	ublk_server_unwatch(server);
 err_free:
 	put_pid(server->pid);
 	kfree(server);
@@ -375,6 +381,7 @@ const struct file_operations ublk_server_fops = {
 	.open		= ublk_server_open,
 	.release	= ublk_server_release,
 	.mmap		= ublk_server_mmap,
+	/* At positions that name requests: there is no current one, so no .llseek. */
 	.read_iter	= ublk_user_copy_read,
 	.write_iter	= ublk_user_copy_write,
 	.uring_cmd	= ublk_server_uring_cmd,

@@ -311,6 +311,8 @@ void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring);
 
 /* recovery.c: the server is gone */
 int ublk_server_watch(struct ublk_server *server);
+void ublk_server_unwatch(struct ublk_server *server);
+void ublk_server_start_polling(struct ublk_server *server);
 void ublk_server_kill(struct ublk_device *dev);
 void ublk_server_suspect(struct ublk_device *dev);
 void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
