@@ -114,6 +114,11 @@ UniqueFd detach_from_caller(UniqueFd socket) {
 
 } // namespace
 
+Error died_too_soon(pid_t server) {
+    return Error{EPIPE, fmt::format("server {} died just after its device was ready", server),
+                 "see the kernel log: dmesg", ErrorKind::backend};
+}
+
 void Launcher::report_error(const Error& error) const { send_packet(socket_, encode(error)); }
 
 Result<void> Launcher::report_ready(const Ready& ready, Deadline deadline) const {
@@ -140,8 +145,7 @@ Launched::~Launched() {
 Result<void> Launched::confirm() {
     if (send_packet(socket_, question) && receive_packet(socket_, deadline_))
         return {};
-    return Error{EPIPE, fmt::format("server {} died just after its device was ready", child_),
-                 "see the kernel log: dmesg", ErrorKind::backend};
+    return died_too_soon(child_);
 }
 
 void Launched::accept() {

@@ -24,6 +24,9 @@ struct Ready {
     bool operator==(const Ready&) const = default;
 };
 
+// What to tell of a server that did not live until somebody used its device.
+Error died_too_soon(pid_t server);
+
 // The child's end of the conversation.
 class Launcher {
 public:

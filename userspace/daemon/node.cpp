@@ -43,9 +43,10 @@ static Result<void> check_node(const Paths& paths, int number, std::uint64_t siz
     return {};
 }
 
-// Fails with the condition's last error once the deadline has passed.
+// Fails with the condition's last error once the deadline has passed, or another process is gone.
 static Result<void> wait_for_change(const Paths& paths, Deadline deadline,
-                                    const std::function<Result<void>()>& condition) {
+                                    const std::function<Result<void>()>& condition,
+                                    int process_descriptor = -1) {
     UniqueFd watch{::inotify_init1(IN_CLOEXEC | IN_NONBLOCK)};
     if (!watch || ::inotify_add_watch(watch.get(), paths.dev.c_str(),
                                       IN_CREATE | IN_MOVED_TO | IN_ATTRIB | IN_DELETE) < 0)
@@ -56,21 +57,26 @@ static Result<void> wait_for_change(const Paths& paths, Deadline deadline,
         auto met = condition();
         if (met)
             return met;
-        pollfd event{watch.get(), POLLIN, 0};
-        if (::poll(&event, 1, poll_timeout(deadline)) == 0)
+        std::array<pollfd, 2> events{{{watch.get(), POLLIN, 0}, {process_descriptor, POLLIN, 0}}};
+        if (::poll(events.data(), events.size(), poll_timeout(deadline)) == 0 || events[1].revents)
             return met;
-        std::array<char, 4096> events{};
-        while (::read(watch.get(), events.data(), events.size()) > 0) {
+        std::array<char, 4096> changes{};
+        while (::read(watch.get(), changes.data(), changes.size()) > 0) {
         }
     }
 }
 
-Result<void> wait_for_node(const Paths& paths, int number, std::uint64_t size, Deadline deadline) {
-    auto usable = wait_for_change(paths, deadline, [&] { return check_node(paths, number, size); });
-    if (!usable)
-        return Error{ETIMEDOUT, usable.error().message(),
-                     "is " + paths.dev + " a devtmpfs, and udev running?"};
-    return usable;
+Result<void> wait_for_node(const Paths& paths, const Ready& ready, Deadline deadline) {
+    const ProcessHandle server(ready.server);
+    auto usable = wait_for_change(
+        paths, deadline, [&] { return check_node(paths, ready.number, ready.size_bytes); },
+        server.descriptor());
+    if (usable)
+        return usable;
+    if (!server.alive())
+        return died_too_soon(ready.server);
+    return Error{ETIMEDOUT, usable.error().message(),
+                 "is " + paths.dev + " a devtmpfs, and udev running?"};
 }
 
 Result<void> wait_for_node_removal(const Paths& paths, int number, Deadline deadline) {

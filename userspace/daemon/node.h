@@ -3,17 +3,17 @@
 #ifndef UBLKD_NODE_H
 #define UBLKD_NODE_H
 
-#include <cstdint>
-
 #include <ublk/result.h>
 
+#include "launch.h"
 #include "paths.h"
 #include "process.h"
 
 namespace ublk::daemon {
 
-// Returns once /dev/ublkbN exists, can be opened and has this size.
-Result<void> wait_for_node(const Paths& paths, int number, std::uint64_t size, Deadline deadline);
+// Returns once the server's /dev/ublkbN exists, can be opened and has its size. The node goes with
+// the server, so the wait ends when that dies.
+Result<void> wait_for_node(const Paths& paths, const Ready& ready, Deadline deadline);
 
 Result<void> wait_for_node_removal(const Paths& paths, int number, Deadline deadline);
 

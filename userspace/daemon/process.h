@@ -41,6 +41,8 @@ public:
     bool alive() const;
     bool wait_until_gone(Deadline deadline) const;
     void send(int signal) const;
+    // For poll(2): readable once the process is gone; -1 if there was none.
+    int descriptor() const { return fd_.get(); }
 
 private:
     UniqueFd fd_; // empty: there was no such process

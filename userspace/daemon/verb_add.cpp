@@ -232,8 +232,7 @@ private:
 
     static Result<void> run_here(const ServeRequest& request, const Context& context) {
         return serve(request, context.paths, [&](const Ready& ready) -> Result<void> {
-            auto usable = wait_for_node(context.paths, ready.number, ready.size_bytes,
-                                        Clock::now() + node_limit);
+            auto usable = wait_for_node(context.paths, ready, Clock::now() + node_limit);
             return usable ? print_ready(ready, request.target->name, context) : usable;
         });
     }
@@ -257,8 +256,7 @@ private:
         auto server = launch(serve_in_child, deadline);
         if (!server)
             return server.error();
-        auto usable = wait_for_node(context.paths, server->ready().number,
-                                    server->ready().size_bytes, Clock::now() + node_limit);
+        auto usable = wait_for_node(context.paths, server->ready(), Clock::now() + node_limit);
         if (!usable)
             return usable;
         // Opening a disk whose partitions are read lasts as long as its server takes, or lives.

@@ -2,10 +2,13 @@
 #include "daemon/node.h"
 
 #include <cerrno>
+#include <csignal>
 #include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "support/temporary_directory.h"
 
@@ -18,10 +21,11 @@ class NodeTest : public testing::Test {
 protected:
     test::TemporaryDirectory dev_;
     Paths paths_{.dev = dev_.path()};
+    Ready ready_{.number = 3, .size_bytes = 512, .server = ::getpid()};
 };
 
 TEST_F(NodeTest, MissingNodeTimesOutAndNamesIt) {
-    const auto found = wait_for_node(paths_, 3, 512, Clock::now() + 5ms);
+    const auto found = wait_for_node(paths_, ready_, Clock::now() + 5ms);
     ASSERT_FALSE(found);
     EXPECT_EQ(found.error().code, ETIMEDOUT);
     EXPECT_THAT(found.error().step, testing::HasSubstr("ublkb3: No such file"));
@@ -29,9 +33,27 @@ TEST_F(NodeTest, MissingNodeTimesOutAndNamesIt) {
 
 TEST_F(NodeTest, FileInPlaceOfTheNodeIsNotTheDevice) {
     dev_.write("ublkb3", "");
-    const auto found = wait_for_node(paths_, 3, 512, Clock::now() + 5ms);
+    const auto found = wait_for_node(paths_, ready_, Clock::now() + 5ms);
     ASSERT_FALSE(found);
     EXPECT_THAT(found.error().step, testing::HasSubstr("something else"));
+}
+
+TEST_F(NodeTest, DeathOfTheServerEndsTheWait) {
+    ready_.server = ::fork();
+    if (ready_.server == 0)
+        for (;;)
+            ::pause();
+    ASSERT_GT(ready_.server, 0);
+    std::thread killer([&] { ::kill(ready_.server, SIGKILL); });
+    const auto start = Clock::now();
+    const auto found = wait_for_node(paths_, ready_, start + 30s);
+    const auto took = Clock::now() - start;
+    killer.join();
+    ::waitpid(ready_.server, nullptr, 0);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().kind, ErrorKind::backend);
+    EXPECT_THAT(found.error().step, testing::HasSubstr("died"));
+    EXPECT_LT(took, 20s);
 }
 
 TEST_F(NodeTest, RemovalIsNoticed) {
