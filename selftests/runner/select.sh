@@ -4,7 +4,7 @@
 # SUITE/FILE[MODE] for a script that says in which modes it runs. A mode can be the way that the data
 # of ublkd's devices take, or have one: [512+user].
 
-SUITES=(control data paths server_death recovery unprivileged cli resources hostile harness)
+SUITES=(control data paths server_death recovery unprivileged cli resources hostile stress harness)
 
 # What ublkd add --copy knows.
 COPY_MODES=' driver user zero '
