@@ -5,8 +5,11 @@
  */
 #include <linux/blk-mq.h>
 #include <linux/blkdev.h>
+#include <linux/completion.h>
 #include <linux/jiffies.h>
 #include <linux/pid_namespace.h>
+#include <linux/refcount.h>
+#include <linux/slab.h>
 
 #include "trace.h"
 #include "ublk.h"
@@ -70,6 +73,7 @@ enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered)
 
 	switch (dev->state) {
 	case UBLK_DEVICE_IDLE:
+	case UBLK_DEVICE_STARTING:
 	case UBLK_DEVICE_STOPPING:
 		return ublk_device_is_served(dev) ? UBLK_FATE_RETRY : UBLK_FATE_FAIL;
 	case UBLK_DEVICE_LIVE:
@@ -119,18 +123,27 @@ static int ublk_device_check_server(const struct ublk_device *dev, pid_t pid)
 static bool ublk_device_start_can_go_on(struct ublk_device *dev)
 {
 	guard(spinlock)(&dev->lock);
-	return dev->state != UBLK_DEVICE_IDLE ||
-	       (dev->server && dev->server->state != UBLK_SERVER_FETCHING);
-}
-
-/* 0: start now; -EAGAIN: the server has not fetched everything. */
-static int ublk_device_check_start(struct ublk_device *dev, pid_t pid)
-{
-	guard(spinlock)(&dev->lock);
 
 	switch (dev->state) {
 	case UBLK_DEVICE_IDLE:
-		break;
+		return dev->server && dev->server->state != UBLK_SERVER_FETCHING;
+	case UBLK_DEVICE_STARTING:
+		return false;
+	default:
+		return true;
+	}
+}
+
+/* 0: start now; -EAGAIN: the server has not fetched everything, or somebody else starts. */
+static int ublk_device_check_start(const struct ublk_device *dev, pid_t pid)
+{
+	lockdep_assert_held(&dev->lock);
+
+	switch (dev->state) {
+	case UBLK_DEVICE_IDLE:
+		return ublk_device_check_server(dev, pid);
+	case UBLK_DEVICE_STARTING:
+		return -EAGAIN;
 	case UBLK_DEVICE_STOPPING:
 	case UBLK_DEVICE_ABORTING:
 		return -EBUSY;
@@ -139,7 +152,6 @@ static int ublk_device_check_start(struct ublk_device *dev, pid_t pid)
 	default:
 		return -EEXIST;
 	}
-	return ublk_device_check_server(dev, pid);
 }
 
 /* The disk has no server, and none that just closes it either. */
@@ -155,24 +167,26 @@ static void ublk_device_lose_server(struct ublk_device *dev)
 	ublk_device_kick(dev);
 }
 
-/* The mutex keeps stop_work out until the disk is complete. */
-static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
+/* From here on until ublk_device_end_start() the parameters stay as they are. */
+static int ublk_device_begin_start(struct ublk_device *dev, pid_t pid)
 {
-	struct gendisk *disk;
-	bool served, trusted;
 	int ret;
 
-	lockdep_assert_held(&dev->mutex);
+	guard(mutex)(&dev->mutex);
+	guard(spinlock)(&dev->lock);
 
 	ret = ublk_device_check_start(dev, pid);
 	if (ret)
 		return ret;
 	if (!(dev->params.types & UBLK_PARAM_TYPE_BASIC))
 		return -EINVAL;
+	ublk_device_set_state(dev, UBLK_DEVICE_STARTING);
+	return 0;
+}
 
-	disk = ublk_disk_add(dev);
-	if (IS_ERR(disk))
-		return PTR_ERR(disk);
+static void ublk_device_end_start(struct ublk_device *dev, struct gendisk *disk)
+{
+	bool served, trusted;
 
 	spin_lock(&dev->lock);
 	dev->disk = disk;
@@ -181,19 +195,85 @@ static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
 	/* What a partition table can do to the kernel, nobody without privileges may try. */
 	trusted = served && dev->server->privileged &&
 		  !(dev->info.flags & UBLK_F_UNPRIVILEGED_DEV);
-	/* It may have closed already, and another one may have come. */
-	if (!served && ublk_device_can_recover(dev) &&
-	    (!dev->server || !ublk_server_is_gone(dev->server)))
+	/* Under the lock, because from LIVE on the disk can be stopped and freed. */
+	if (trusted)
+		ublk_disk_allow_scan(disk);
+	/* It has closed already. */
+	if (!dev->server && ublk_device_can_recover(dev))
 		ublk_device_lose_server(dev);
 	spin_unlock(&dev->lock);
 
-	if (trusted)
-		ublk_disk_allow_scan(disk);
 	if (!served)
 		ublk_device_server_left(dev);
 	else if (trusted && !(dev->info.flags & UBLK_F_NO_AUTO_PART_SCAN))
 		ublk_device_queue_work(dev, &dev->scan_work);
-	return 0;
+}
+
+/**
+ * struct ublk_start - a START_DEV that has begun
+ * @work: makes the disk, for which a zoned one's server must answer
+ * @dev: in UBLK_DEVICE_STARTING until @work is done; referenced
+ * @users: whoever waits, and @work
+ * @done: @result is there
+ * @result: 0 or -errno
+ */
+struct ublk_start {
+	struct work_struct work;
+	struct ublk_device *dev;
+	refcount_t users;
+	struct completion done;
+	int result;
+};
+
+static void ublk_start_put(struct ublk_start *start)
+{
+	if (refcount_dec_and_test(&start->users))
+		kfree(start);
+}
+
+static void ublk_start_work(struct work_struct *work)
+{
+	struct ublk_start *start = container_of(work, struct ublk_start, work);
+	struct ublk_device *dev = start->dev;
+	struct gendisk *disk = ublk_disk_add(dev);
+
+	if (!IS_ERR(disk)) {
+		ublk_device_end_start(dev, disk);
+	} else {
+		start->result = PTR_ERR(disk);
+		spin_lock(&dev->lock);
+		ublk_device_set_state(dev, UBLK_DEVICE_IDLE);
+		spin_unlock(&dev->lock);
+	}
+	complete(&start->done);
+	ublk_start_put(start);
+	ublk_device_put(dev);
+}
+
+static struct ublk_start *ublk_start_new(struct ublk_device *dev)
+{
+	struct ublk_start *start = kzalloc_obj(*start);
+
+	if (!start)
+		return NULL;
+	INIT_WORK(&start->work, ublk_start_work);
+	start->dev = dev;
+	refcount_set(&start->users, 1);
+	init_completion(&start->done);
+	return start;
+}
+
+/* Wait until the device can be started, and begin. */
+static int ublk_device_await_start(struct ublk_device *dev, pid_t pid)
+{
+	int ret;
+
+	do {
+		if (wait_event_interruptible(dev->wait, ublk_device_start_can_go_on(dev)))
+			return -EINTR;
+		ret = ublk_device_begin_start(dev, pid);
+	} while (ret == -EAGAIN);
+	return ret;
 }
 
 /**
@@ -201,12 +281,15 @@ static int ublk_device_start_locked(struct ublk_device *dev, pid_t pid)
  * @dev: the device
  * @pid: the server's process id, as the caller sees it
  *
- * Waits until the server has fetched every tag, is gone, or a signal comes.
+ * Waits until the server has fetched every tag, is gone, or a signal comes; then for the disk. What
+ * makes the disk may have to wait for the server, and for that nobody can wait who can be killed:
+ * a work item does.
  *
- * Return: 0 or -errno.
+ * Return: 0 or -errno. -EINTR if a signal came; what has begun goes on all the same.
  */
 int ublk_device_start(struct ublk_device *dev, pid_t pid)
 {
+	struct ublk_start *start;
 	int ret;
 
 	mutex_lock(&dev->mutex);
@@ -215,13 +298,16 @@ int ublk_device_start(struct ublk_device *dev, pid_t pid)
 	if (ret || pid <= 0)
 		return -EINVAL;
 
-	do {
-		if (wait_event_interruptible(dev->wait, ublk_device_start_can_go_on(dev)))
-			return -EINTR;
-		mutex_lock(&dev->mutex);
-		ret = ublk_device_start_locked(dev, pid);
-		mutex_unlock(&dev->mutex);
-	} while (ret == -EAGAIN);
+	start = ublk_start_new(dev);
+	if (!start)
+		return -ENOMEM;
+	ret = ublk_device_await_start(dev, pid);
+	if (!ret) {
+		refcount_inc(&start->users);
+		ublk_device_queue_work(dev, &start->work);
+		ret = wait_for_completion_interruptible(&start->done) ? -EINTR : start->result;
+	}
+	ublk_start_put(start);
 	return ret;
 }
 
@@ -447,12 +533,13 @@ static bool ublk_device_begin_removal(struct ublk_device *dev)
 	return true;
 }
 
-/* Under the mutex, so a disk is either complete or not there. */
+/* A disk is either complete or not there; so wait for one that is just being made. */
 static struct gendisk *ublk_device_begin_stop(struct ublk_device *dev, u64 *serving)
 {
-	guard(mutex)(&dev->mutex);
 	guard(spinlock)(&dev->lock);
 
+	wait_event_cmd(dev->wait, dev->state != UBLK_DEVICE_STARTING,
+		       spin_unlock(&dev->lock), spin_lock(&dev->lock));
 	*serving = dev->stops_asked;
 	return ublk_device_begin_removal(dev) ? dev->disk : NULL;
 }
@@ -613,7 +700,6 @@ int ublk_device_resize(struct ublk_device *dev, u64 sectors)
 /* 1: marked as deleted; 0: somebody else has done it; -EAGAIN: it was started again. */
 int ublk_device_mark_deleted(struct ublk_device *dev)
 {
-	guard(mutex)(&dev->mutex);
 	guard(spinlock)(&dev->lock);
 
 	switch (dev->state) {

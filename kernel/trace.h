@@ -32,6 +32,7 @@
 
 #define ublk_device_state_names			\
 	{ UBLK_DEVICE_IDLE,	"idle" },	\
+	{ UBLK_DEVICE_STARTING,	"starting" },	\
 	{ UBLK_DEVICE_LIVE,	"live" },	\
 	{ UBLK_DEVICE_STOPPING,	"stopping" },	\
 	{ UBLK_DEVICE_QUIESCING, "quiescing" },	\

@@ -108,6 +108,7 @@ struct ublk_queue {
  * enum ublk_device_state - what the device is to the block layer
  *
  * @UBLK_DEVICE_IDLE:		there is no disk; it may be started
+ * @UBLK_DEVICE_STARTING:	the disk is being made
  * @UBLK_DEVICE_LIVE:		the disk is there
  * @UBLK_DEVICE_STOPPING:	the disk is being removed, the server serves it to the end
  * @UBLK_DEVICE_QUIESCING:	the disk is there, but its server is to get no more requests
@@ -121,6 +122,7 @@ struct ublk_queue {
  */
 enum ublk_device_state {
 	UBLK_DEVICE_IDLE,
+	UBLK_DEVICE_STARTING,
 	UBLK_DEVICE_LIVE,
 	UBLK_DEVICE_STOPPING,
 	UBLK_DEVICE_QUIESCING,
@@ -159,7 +161,7 @@ struct ublk_device {
 	struct ublksrv_ctrl_dev_info info;	/* C: as granted by ADD_DEV */
 	struct blk_mq_tag_set tag_set;	/* C */
 
-	/* Serializes starting, stopping and parameters; see the list above. */
+	/* Serializes parameters and what makes use of them. Nobody who holds it waits for a server. */
 	struct mutex mutex;
 	struct ublk_params params;	/* M: all zero unless valid */
 
@@ -243,7 +245,7 @@ struct ublk_answer {
 	struct io_comp_batch *ended;
 };
 
-/* For work that may wait for a server to answer: stop_work, scan_work. */
+/* For work that may wait for a server to answer: ublk_start.work, stop_work, scan_work. */
 extern struct workqueue_struct *ublk_workqueue;
 /* For work that waits for nobody, and that the above may need to get on: gone_work, poll. */
 extern struct workqueue_struct *ublk_server_workqueue;

@@ -107,7 +107,7 @@ static const struct block_device_operations ublk_disk_fops = {
 
 /**
  * ublk_disk_add() - make /dev/ublkbN
- * @dev: with valid parameters, a server that is ready, and ublk_device.mutex held
+ * @dev: in UBLK_DEVICE_STARTING, so that its parameters are valid and stay so
  *
  * Does no I/O: the partition table is read by scan_work, so a server may start its device from
  * the thread that serves it. Only a zoned disk's zones must be known before the disk is there.
@@ -119,8 +119,6 @@ struct gendisk *ublk_disk_add(struct ublk_device *dev)
 	struct queue_limits limits = ublk_params_limits(&dev->params);
 	struct gendisk *disk;
 	int ret;
-
-	lockdep_assert_held(&dev->mutex);
 
 	disk = blk_mq_alloc_disk(&dev->tag_set, &limits, NULL);
 	if (IS_ERR(disk))
