@@ -161,7 +161,7 @@ struct ublk_device {
 	struct ublksrv_ctrl_dev_info info;	/* C: as granted by ADD_DEV */
 	struct blk_mq_tag_set tag_set;	/* C */
 
-	/* Serializes parameters and what makes use of them. Nobody who holds it waits for a server. */
+	/* Serializes parameters and what makes use of them; no holder waits for a server. */
 	struct mutex mutex;
 	struct ublk_params params;	/* M: all zero unless valid */
 
