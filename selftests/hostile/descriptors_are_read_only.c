@@ -149,6 +149,18 @@ TEST_F(map, offsets_stay_inside)
 			     raw_descriptor_offset(queues - 1)));
 }
 
+/* A page further on there may be descriptors, too, but not those that were asked for. */
+TEST_F(map, offsets_are_exact)
+{
+	off_t end = raw_descriptor_offset(self->device.info.nr_hw_queues), offset;
+
+	for (offset = 0; offset < end; offset += 4096)
+		EXPECT_EQ(offset % raw_descriptor_offset(1) ? -EINVAL : 0,
+			  try_map(self->chr, self->length, PROT_READ, MAP_SHARED, offset)) {
+			TH_LOG("offset %#lx", offset);
+		}
+}
+
 TEST_F(map, another_process_does_not_get_it)
 {
 	pid_t pid;

@@ -175,6 +175,25 @@ TEST_F(life, stop_ends_a_start_that_waits)
 		  raw_fetch(&self->server, 0, 1));
 }
 
+/* Every tag was fetched, and no longer is: that was a server, and is none. */
+TEST_F(life, a_server_that_was_sent_away_is_not_started)
+{
+	struct ublksrv_ctrl_dev_info info;
+
+	ASSERT_EQ(0, raw_server_open(&self->server, &self->device, 0));
+	raw_fetch_all(&self->server);
+	raw_pump(&self->server, 0);
+	EXPECT_EQ(0, raw_stop(self->device.id));
+	EXPECT_EQ(-EBUSY, raw_start(self->device.id, getpid()));
+	EXPECT_EQ(0, raw_get_info(self->device.id, &info));
+	EXPECT_EQ(UBLK_S_DEV_DEAD, info.state);
+	EXPECT_EQ(-ENOENT, raw_open_block(self->device.id, O_RDONLY));
+
+	raw_server_close(&self->server);
+	ASSERT_EQ(0, raw_server_open_next(&self->server, &self->device));
+	EXPECT_EQ(0, raw_server_start(&self->server));
+}
+
 TEST_F(life, delete_waits_for_an_open_server_and_can_be_interrupted)
 {
 	struct ublksrv_ctrl_cmd command = raw_command_for(self->device.id);
