@@ -432,7 +432,8 @@ int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid)
 {
 	int ret;
 
-	if (!ublk_device_can_recover(dev))
+	/* A server that the caller cannot see has the process id 0 for him. */
+	if (!ublk_device_can_recover(dev) || pid <= 0)
 		return -EINVAL;
 	do {
 		if (wait_event_interruptible(dev->wait, ublk_device_end_can_go_on(dev)))
