@@ -79,6 +79,21 @@ TEST_F(quiesce, sends_an_idle_server_away)
 	EXPECT_TRUE(raw_matches(self->io[0].buffer, RAW_TEST_OFFSET, BYTES));
 }
 
+/* It has fetched, and waits to be told to serve: nobody asked it to leave. */
+TEST_F(quiesce, of_a_disk_without_a_server_spares_the_next_one)
+{
+	ASSERT_EQ(0, recoverable_start(&self->disk, SERVES));
+	ASSERT_EQ(0, recoverable_quiesce(&self->disk, RAW_DEADLINE));
+	expect_it_left(_metadata, &self->disk, variant->state);
+	ASSERT_EQ(0, recoverable_begin_recovery(&self->disk));
+	ASSERT_EQ(0, recoverable_serve(&self->disk, SERVES));
+	EXPECT_EQ(0, recoverable_quiesce(&self->disk, A_WHILE));
+	ASSERT_EQ(0, recoverable_end_recovery(&self->disk, self->disk.pid));
+	ASSERT_EQ(0, raw_io_start(&self->io[0], &self->disk.device, RAW_READ, raw_pages(BYTES),
+				  BYTES, RAW_TEST_OFFSET));
+	EXPECT_EQ(BYTES, raw_io_wait(&self->io[0], NULL, RAW_DEADLINE));
+}
+
 static void *read_on(void *argument)
 {
 	FIXTURE_DATA(quiesce) *self = argument;
