@@ -89,13 +89,20 @@ void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring)
 	ublk_server_lost_locked(server, ring);
 }
 
-/* The device has no use for its server any more; it has nothing left to commit. */
-void ublk_server_dismiss(struct ublk_device *dev)
+/* The device has no use for its server any more. */
+void ublk_server_dismiss_locked(struct ublk_device *dev)
 {
-	spin_lock(&dev->lock);
+	lockdep_assert_held(&dev->lock);
+
 	if (dev->server)
 		ublk_server_send_away(dev->server, UBLK_SERVER_GONE);
-	spin_unlock(&dev->lock);
+}
+
+/* The same for whoever does not hold the lock. */
+void ublk_server_dismiss(struct ublk_device *dev)
+{
+	guard(spinlock)(&dev->lock);
+	ublk_server_dismiss_locked(dev);
 }
 
 static bool ublk_queue_has_parked(struct ublk_queue *queue)

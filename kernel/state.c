@@ -460,7 +460,11 @@ static int ublk_device_try_quiesce(struct ublk_device *dev)
 	/* With nothing new to do, the server has something to wait with sooner or later. */
 	if (dev->state == UBLK_DEVICE_LIVE)
 		ublk_device_set_state(dev, UBLK_DEVICE_QUIESCING);
-	return told ? 0 : -EAGAIN;
+	if (!told)
+		return -EAGAIN;
+	/* Not later: it could be another one by then. */
+	ublk_server_dismiss_locked(dev);
+	return 0;
 }
 
 static void ublk_device_unquiesce(struct ublk_device *dev)
@@ -503,8 +507,6 @@ int ublk_device_quiesce(struct ublk_device *dev, u64 timeout_ms)
 	}
 	if (ret)
 		ublk_device_unquiesce(dev);
-	else
-		ublk_server_dismiss(dev);
 	return ret;
 }
 

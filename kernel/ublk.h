@@ -318,6 +318,7 @@ void ublk_server_start_polling(struct ublk_server *server);
 void ublk_server_kill(struct ublk_device *dev);
 void ublk_server_suspect(struct ublk_device *dev);
 void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
+void ublk_server_dismiss_locked(struct ublk_device *dev);
 void ublk_server_dismiss(struct ublk_device *dev);
 bool ublk_server_can_be_told(struct ublk_device *dev);
 void ublk_server_orphan(struct request *rq, bool delivered);
