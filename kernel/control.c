@@ -373,6 +373,9 @@ static int ublk_control_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_f
 	if ((!(op->flags & NEVER_SLEEPS) || copy.dev_path_len) &&
 	    (issue_flags & IO_URING_F_NONBLOCK))
 		return -EAGAIN;
+	/* Nobody waits for the answer, and a worker thread could not be woken any more. */
+	if (ublk_task_was_killed())
+		return -EINTR;
 
 	ret = ublk_control_run(op, &copy);
 	if (ret <= 0)

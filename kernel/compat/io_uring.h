@@ -11,6 +11,7 @@
 #include <linux/io_uring/cmd.h>
 #include <linux/percpu-refcount.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 
 #if !COMPAT_HAVE_CMD_DONE_3_ARGS	/* v6.18 */
 static inline void compat_io_uring_cmd_done(struct io_uring_cmd *cmd, s32 result,
@@ -142,6 +143,18 @@ static inline u16 ublk_cmd_buf_group(const struct io_uring_cmd *cmd)
 }
 
 /**
+ * ublk_task_was_killed() - has the current task's process got its last signal?
+ *
+ * io_uring runs task work and the work of its worker threads in such tasks, too, some of which have
+ * taken the signal off. Then nothing wakes them any more from a page fault that is never answered,
+ * so they must not touch the process's memory.
+ */
+static inline bool ublk_task_was_killed(void)
+{
+	return READ_ONCE(current->signal->flags) & SIGNAL_GROUP_EXIT;
+}
+
+/**
  * UBLK_DEFINE_CMD_TASK_WORK() - define a callback for io_uring_cmd_complete_in_task()
  * @name: the callback's name
  * @body: what it calls: void body(struct io_uring_cmd *cmd, unsigned int issue_flags, bool dead)
@@ -155,19 +168,21 @@ static inline u16 ublk_cmd_buf_group(const struct io_uring_cmd *cmd)
  * task_work_add() failed in a work item, thus in a PF_KTHREAD task (which an SQPOLL thread is
  * not). That is the test 6.12 and 7.3 make themselves, so it serves where there is no token.
  *
- * A task that waits in exec, or an SQPOLL thread that was killed, still runs task work and is not
- * dead by this test: its memory is there, but it will not commit what it gets.
+ * None of them notices an SQPOLL thread that was killed, which runs task work while it waits for its
+ * commands: see ublk_task_was_killed(). A task that waits in exec still runs task work and is not
+ * dead by these tests: its memory is there, but it will not commit what it gets.
  */
 #if COMPAT_HAVE_CMD_TW_TOKEN	/* v6.19 */
 #define UBLK_DEFINE_CMD_TASK_WORK(name, body)					\
 static void name(struct io_tw_req tw_req, io_tw_token_t tw)			\
 {										\
-	body(io_uring_cmd_from_tw(tw_req), IO_URING_CMD_TASK_WORK_ISSUE_FLAGS, tw.cancel); \
+	body(io_uring_cmd_from_tw(tw_req), IO_URING_CMD_TASK_WORK_ISSUE_FLAGS,		\
+	     tw.cancel || ublk_task_was_killed());				\
 }
 #else
 static inline bool compat_cmd_task_work_is_dead(struct io_uring_cmd *cmd)
 {
-	return (current->flags & (PF_EXITING | PF_KTHREAD)) ||
+	return (current->flags & (PF_EXITING | PF_KTHREAD)) || ublk_task_was_killed() ||
 	       percpu_ref_is_dying(&cmd_to_io_kiocb(cmd)->ctx->refs);
 }
 
