@@ -23,7 +23,8 @@ static inline int import_ubuf(int direction, void __user *buf, size_t len, struc
 #if !COMPAT_HAVE_VM_FLAGS_CLEAR		/* v6.3 */
 static inline void vm_flags_clear(struct vm_area_struct *vma, unsigned long flags)
 {
-	mmap_assert_write_locked(vma->vm_mm);
+	/* mmap_assert_write_locked() needs what no module can have in a kernel with DEBUG_VM. */
+	lockdep_assert_held_write(&vma->vm_mm->mmap_lock);
 	vma->vm_flags &= ~flags;
 }
 #endif
