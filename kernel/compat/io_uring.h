@@ -14,10 +14,22 @@
 #include <linux/sched/signal.h>
 
 #if !COMPAT_HAVE_CMD_DONE_3_ARGS	/* v6.18 */
+/*
+ * 6.1 completes a command right here, and looks at the ring once more when that has let go of the
+ * command's reference. Outside of a task of the ring, which is where it is unlocked, that could be
+ * the last one.
+ */
 static inline void compat_io_uring_cmd_done(struct io_uring_cmd *cmd, s32 result,
 					    unsigned int issue_flags)
 {
+	struct percpu_ref *ring = &cmd_to_io_kiocb(cmd)->ctx->refs;
+	bool unlocked = issue_flags & IO_URING_F_UNLOCKED;
+
+	if (unlocked)
+		percpu_ref_get(ring);
 	io_uring_cmd_done(cmd, result, 0, issue_flags);
+	if (unlocked)
+		percpu_ref_put(ring);
 }
 
 #define io_uring_cmd_done(cmd, result, issue_flags) \
