@@ -59,10 +59,10 @@ static Result<void> bring_up_and_run(const ServeRequest& request, const Paths& p
     auto result = state.write(record);
     if (result)
         result = announce({number, size, record.server.pid});
-    if (result)
-        result = server->run();
-    else
+    if (!result)
         static_cast<void>(server->stop()); // the first error is the one to tell
+    else if (auto end = server->run(); !end)
+        result = end.error();
     state.remove(number, record.server);
     return result;
 }

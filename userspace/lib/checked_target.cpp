@@ -4,7 +4,13 @@
 
 namespace ublk {
 
-CheckedTarget::CheckedTarget(Target& target) : target_(&target), geometry_(target.geometry()) {}
+CheckedTarget::CheckedTarget(Target& target)
+    : target_(&target), geometry_(target.geometry()), limit_(geometry_.size_bytes) {}
+
+void CheckedTarget::allow_up_to(std::uint64_t size) noexcept {
+    if (size > limit_.load(std::memory_order_relaxed))
+        limit_.store(size, std::memory_order_relaxed);
+}
 
 int CheckedTarget::check(const detail::Request& request) const noexcept {
     switch (request.op) {
@@ -29,7 +35,7 @@ int CheckedTarget::check(const detail::Request& request) const noexcept {
 }
 
 int CheckedTarget::check_range(const detail::Request& request) const noexcept {
-    const std::uint64_t size = geometry_.size_bytes;
+    const std::uint64_t size = limit_.load(std::memory_order_relaxed);
     const std::uint64_t unaligned = geometry_.logical_block_size - 1;
     if (request.length == 0 || ((request.offset | request.length) & unaligned))
         return -EINVAL;

@@ -4,6 +4,9 @@
 #ifndef UBLK_LIB_CHECKED_TARGET_H
 #define UBLK_LIB_CHECKED_TARGET_H
 
+#include <atomic>
+#include <cstdint>
+
 #include <ublk/target.h>
 
 namespace ublk {
@@ -13,11 +16,16 @@ public:
     // The target must have a valid geometry and outlive this.
     explicit CheckedTarget(Target& target);
 
+    // As it was at the start.
     const Geometry& geometry() const noexcept { return geometry_; }
     Target& target() const noexcept { return *target_; }
 
     // 0, or the negative errno that the request is to be failed with unseen by the target.
     int check(const detail::Request& request) const noexcept;
+
+    // The disk may grow to `size`. There is no way back: requests for what lies behind a new end
+    // can be under way, and the target serves them.
+    void allow_up_to(std::uint64_t size) noexcept;
 
     Task serve(Io io) const { return target_->serve(std::move(io)); }
 
@@ -30,6 +38,8 @@ private:
 
     Target* target_;
     Geometry geometry_;
+    // Raised before the driver knows of it, whose requests come after that.
+    std::atomic<std::uint64_t> limit_;
 };
 
 } // namespace ublk

@@ -8,6 +8,7 @@
 #include <charconv>
 
 #include "control_port.h"
+#include "driver_features.h"
 #include "params.h"
 #include "uapi.h"
 
@@ -42,6 +43,7 @@ DeviceInfo from_driver(const ublksrv_ctrl_dev_info& raw) {
     info.features = raw.flags;
     info.owner_user = raw.owner_uid;
     info.owner_group = raw.owner_gid;
+    info.mark = raw.ublksrv_flags;
     return info;
 }
 
@@ -129,6 +131,13 @@ Result<std::uint64_t> Control::features() {
     return features;
 }
 
+Result<void> Control::require(const std::string& step, std::uint64_t wanted) {
+    Result<std::uint64_t> available = features();
+    if (!available)
+        return available.error();
+    return check_features(step, wanted, *available, ours_has_it);
+}
+
 Result<DeviceInfo> Control::add(const DeviceInfo& wanted) {
     ublksrv_ctrl_dev_info raw{};
     raw.dev_id = static_cast<std::uint32_t>(wanted.number);
@@ -137,6 +146,7 @@ Result<DeviceInfo> Control::add(const DeviceInfo& wanted) {
     raw.max_io_buf_bytes = wanted.max_io_bytes;
     raw.ublksrv_pid = -1;
     raw.flags = wanted.features;
+    raw.ublksrv_flags = wanted.mark;
     const int result = port_->execute(
         {.opcode = UBLK_U_CMD_ADD_DEV, .number = wanted.number, .buffer = bytes_of(raw)}, timeout_);
     if (result < 0)
@@ -218,10 +228,68 @@ Result<void> Control::stop(int number) {
 }
 
 Result<void> Control::stop_unless_open(int number) {
+    const std::string step = on_device("stop device", number);
+    if (Result<void> can = require(step, UBLK_F_SAFE_STOP_DEV); !can)
+        return can;
     const int result =
         port_->execute({.opcode = UBLK_U_CMD_TRY_STOP_DEV, .number = number}, timeout_);
-    return check(result, on_device("stop device", number),
-                 result == -EBUSY ? "somebody has it open; is it mounted?" : "");
+    return check(result, step, result == -EBUSY ? "somebody has it open; is it mounted?" : "");
+}
+
+Result<void> Control::quiesce(int number, Milliseconds patience) {
+    const std::string step = on_device("quiesce device", number);
+    if (Result<void> can = require(step, UBLK_F_QUIESCE); !can)
+        return can;
+    // To the driver 0 is for ever.
+    const auto limit = static_cast<std::uint64_t>(std::max(patience, Milliseconds{1}).count());
+    const int result = port_->execute(
+        {.opcode = UBLK_U_CMD_QUIESCE_DEV, .number = number, .data = limit}, patience + timeout_);
+    return check(result, step,
+                 result == -EBUSY ? "it is too busy; try again, or with less load" : "");
+}
+
+Result<void> Control::start_recovery(int number) {
+    return check(
+        port_->execute({.opcode = UBLK_U_CMD_START_USER_RECOVERY, .number = number}, timeout_),
+        on_device("recover device", number));
+}
+
+Result<void> Control::end_recovery(int number, pid_t server) {
+    return check(port_->execute({.opcode = UBLK_U_CMD_END_USER_RECOVERY,
+                                 .number = number,
+                                 .data = static_cast<std::uint64_t>(server)},
+                                timeout_),
+                 on_device("recover device", number));
+}
+
+Result<void> Control::set_size(int number, std::uint64_t bytes) {
+    const std::string step = on_device("resize device", number);
+    if (Result<void> can = require(step, UBLK_F_UPDATE_SIZE); !can)
+        return can;
+    return check(
+        port_->execute(
+            {.opcode = UBLK_U_CMD_UPDATE_SIZE, .number = number, .data = bytes / sector_size},
+            timeout_),
+        step);
+}
+
+Result<unsigned> Control::share(int number, const SharedMemory& memory) {
+    ublk_shmem_buf_reg buffer{};
+    buffer.addr = reinterpret_cast<std::uintptr_t>(memory.data());
+    buffer.len = memory.size();
+    buffer.flags = memory.use() == SharedFor::writes ? UBLK_SHMEM_BUF_READ_ONLY : 0;
+    const int result = port_->execute(
+        {.opcode = UBLK_U_CMD_REG_BUF, .number = number, .buffer = bytes_of(buffer)}, timeout_);
+    if (result < 0)
+        return Error{-result, on_device("share memory with device", number),
+                     result == -ENOMEM ? "is the limit of locked memory large enough?" : ""};
+    return static_cast<unsigned>(result);
+}
+
+Result<void> Control::unshare(int number, unsigned index) {
+    return check(
+        port_->execute({.opcode = UBLK_U_CMD_UNREG_BUF, .number = number, .data = index}, timeout_),
+        on_device("stop sharing memory with device", number));
 }
 
 Result<void> Control::remove(int number) {

@@ -16,7 +16,7 @@ namespace {
 
 // The driver copies to the tag's buffer before a write arrives, and from it when a read is
 // committed.
-class DriverCopy final : public DataPath {
+class DriverCopy : public DataPath {
 public:
     explicit DriverCopy(CopyBuffers buffers) : buffers_(std::move(buffers)) {}
 
@@ -24,7 +24,7 @@ public:
                ublksrv_io_cmd& payload) const noexcept override {
         payload.addr = reinterpret_cast<std::uintptr_t>(buffers_.of(request.tag));
     }
-    Move receive(detail::Request& request) noexcept override {
+    Move receive(detail::Request& request, const ublksrv_io_desc&) noexcept override {
         request.buffer = buffers_.of(request.tag);
         return Move::none;
     }
@@ -32,6 +32,26 @@ public:
 
 private:
     CopyBuffers buffers_;
+};
+
+// A request that lies in the shared memory is told by its place, and that is where the target
+// works. The driver copies all others.
+class SharedCopy final : public DriverCopy {
+public:
+    SharedCopy(CopyBuffers buffers, const SharedPlace& shared)
+        : DriverCopy(std::move(buffers)), shared_(&shared) {}
+
+    Move receive(detail::Request& request, const ublksrv_io_desc& descriptor) noexcept override {
+        if (!(request.flags & UBLK_IO_F_SHMEM_ZC))
+            return DriverCopy::receive(request, descriptor);
+        // Others can have registered memory for this device, too, which is not here.
+        request.buffer = shared_->find(ublk_shmem_zc_index(descriptor.addr),
+                                       ublk_shmem_zc_offset(descriptor.addr), request.length);
+        return request.buffer ? Move::none : Move::fail;
+    }
+
+private:
+    const SharedPlace* shared_;
 };
 
 // The server reads the data of a write from the character device before the target gets it, and
@@ -48,7 +68,7 @@ public:
 
     void offer(const detail::Request&, io_uring_sqe&, ublksrv_io_cmd&) const noexcept override {}
 
-    Move receive(detail::Request& request) noexcept override {
+    Move receive(detail::Request& request, const ublksrv_io_desc&) noexcept override {
         if (!detail::has_data(request.op))
             return Move::none;
         request.buffer = free_.back(); // used last, so it is in the cache
@@ -103,7 +123,7 @@ public:
                                       .reserved1 = 0};
         sqe.addr = ublk_auto_buf_reg_to_sqe_addr(&place);
     }
-    Move receive(detail::Request& request) noexcept override {
+    Move receive(detail::Request& request, const ublksrv_io_desc&) noexcept override {
         if (!detail::has_data(request.op))
             return Move::none;
         request.ring_buffer = request.tag;
@@ -143,6 +163,9 @@ Result<std::unique_ptr<DataPath>> make_data_path(CopyMode mode, const DataPath::
         return buffers.error();
     if (mode == CopyMode::user)
         return std::unique_ptr<DataPath>{std::make_unique<UserCopy>(std::move(*buffers), parts)};
+    if (mode == CopyMode::shmem)
+        return std::unique_ptr<DataPath>{
+            std::make_unique<SharedCopy>(std::move(*buffers), *parts.shared)};
     return std::unique_ptr<DataPath>{std::make_unique<DriverCopy>(std::move(*buffers))};
 }
 

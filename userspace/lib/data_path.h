@@ -10,13 +10,18 @@
 #include <ublk/copy_mode.h>
 #include <ublk/io.h>
 
+#include "shared_place.h"
 #include "uapi.h"
 #include "uring.h"
 
 namespace ublk {
 
-// Whether a submission of its own has to succeed before the request goes on.
-enum class Move { none, submit };
+// What has to happen to a request before it goes on.
+enum class Move {
+    none,
+    submit, // a submission of its own has to succeed
+    fail,   // it cannot go on
+};
 
 class DataPath {
 public:
@@ -24,6 +29,7 @@ public:
         unsigned queue; // its index
         unsigned depth;
         std::uint32_t max_io_bytes;
+        const SharedPlace* shared = nullptr; // for CopyMode::shmem
     };
 
     DataPath() = default;
@@ -38,7 +44,7 @@ public:
                        ublksrv_io_cmd& payload) const noexcept = 0;
 
     // A request has arrived: makes its data reachable for the target.
-    virtual Move receive(detail::Request& request) noexcept = 0;
+    virtual Move receive(detail::Request& request, const ublksrv_io_desc& descriptor) noexcept = 0;
     // The target has answered with request.result, of which the driver must get the data.
     virtual Move send(detail::Request& request) noexcept = 0;
     // The submission that receive() or send() asked for, told apart by request.stage, and whether

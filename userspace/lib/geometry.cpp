@@ -98,6 +98,8 @@ Result<Geometry> apply(const GeometryRequest& request, Geometry geometry) {
             std::max(geometry.discard.granularity, geometry.logical_block_size);
     if (request.max_io_bytes)
         geometry.max_io_bytes = request.max_io_bytes;
+    if (request.size_bytes)
+        geometry.size_bytes = request.size_bytes;
     geometry.read_only = geometry.read_only || request.read_only;
     if (Result<void> valid = validate(geometry); !valid)
         return valid.error();

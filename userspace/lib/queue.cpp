@@ -120,10 +120,19 @@ void Queue::arrive(detail::Request& request) {
     if (const int error = parts_.target->check(request)) [[unlikely]] {
         ++rejected_;
         commit(request, error);
-    } else if (parts_.data->receive(request) == Move::submit) {
-        submit(request, detail::Stage::receive);
-    } else {
+        return;
+    }
+    switch (parts_.data->receive(request, parts_.descriptors[request.tag])) {
+    case Move::none:
         hand_over(request);
+        return;
+    case Move::submit:
+        submit(request, detail::Stage::receive);
+        return;
+    case Move::fail:
+        ++rejected_;
+        commit(request, -EIO);
+        return;
     }
 }
 

@@ -79,7 +79,10 @@ Result<BuiltQueue> build_queue(const QueueThread::Device& device, int char_devic
     if (Result<void> done = register_files(**uring, char_device, *device.target); !done)
         return done.error();
     Result<std::unique_ptr<DataPath>> data =
-        make_data_path(device.copy.mode, {index, depth, device.checked.geometry().max_io_bytes});
+        make_data_path(device.copy.mode, {.queue = index,
+                                          .depth = depth,
+                                          .max_io_bytes = device.checked.geometry().max_io_bytes,
+                                          .shared = &device.shared});
     if (!data)
         return data.error();
     if (Result<void> done = (*data)->prepare(**uring); !done)

@@ -11,6 +11,7 @@
 #include "checked_target.h"
 #include "driver_port.h"
 #include "queue.h"
+#include "shared_place.h"
 
 namespace ublk {
 
@@ -27,6 +28,7 @@ public:
         DeviceInfo info;
         CopyChoice copy;
         UniqueFd ended; // eventfd, written when a queue ends
+        SharedPlace shared;
     };
 
     QueueThread(std::shared_ptr<Device> device, int char_device, unsigned index,

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Starts a server over a driver of the caller's choice, which is how tests do without the kernel's.
+// Starts servers over a driver of the caller's choice, which is how tests do without the kernel's.
 #ifndef UBLK_LIB_SERVER_OVER_H
 #define UBLK_LIB_SERVER_OVER_H
 
@@ -13,6 +13,8 @@ namespace ublk {
 
 Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Target> target,
                           const ServerOptions& options);
+Result<Server> recover_over(std::shared_ptr<DriverPort> driver, int number,
+                            std::unique_ptr<Target> target, const RecoverOptions& options);
 
 } // namespace ublk
 

@@ -222,6 +222,7 @@ Result<Backing> open_backing(const BackingRequest& request) {
     Backing backing;
     backing.fd = *std::move(fd);
     backing.block_device = *block_device;
+    backing.read_only = request.read_only;
     struct stat file {};
     if (::fstat(backing.fd.get(), &file) < 0)
         return Error{errno, "fstat " + request.path};
@@ -235,6 +236,32 @@ Result<Backing> open_backing(const BackingRequest& request) {
     if (request.direct)
         use_direct_io(backing, static_cast<std::uint32_t>(file.st_blksize));
     return backing;
+}
+
+Result<std::uint64_t> current_size(const Backing& backing) {
+    if (backing.block_device) {
+        std::uint64_t size = 0;
+        if (::ioctl(backing.fd.get(), BLKGETSIZE64, &size) < 0)
+            return Error{errno, "ask for the size"};
+        return size;
+    }
+    struct stat file {};
+    if (::fstat(backing.fd.get(), &file) < 0)
+        return Error{errno, "ask for the size"};
+    return static_cast<std::uint64_t>(file.st_size);
+}
+
+Result<void> extend(const Backing& backing, std::uint64_t size) {
+    const std::string step = "make it " + std::to_string(size) + " bytes long";
+    if (backing.block_device)
+        return Error{ENOSPC, step, "a block device has the size it has; use auto",
+                     ErrorKind::backend};
+    if (backing.read_only)
+        return Error{EROFS, step, "the device is read-only, so its file is not changed"};
+    if (::ftruncate(backing.fd.get(), static_cast<off_t>(size)) < 0)
+        return Error{errno, step, errno == EFBIG ? "the file system takes no such file" : "",
+                     ErrorKind::backend};
+    return {};
 }
 
 } // namespace ublk::targets

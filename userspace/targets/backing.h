@@ -23,6 +23,7 @@ struct Backing {
     std::uint64_t size = 0;
     bool direct = false;
     bool block_device = false;
+    bool read_only = false;
     bool rotational = false;
     std::uint32_t offset_alignment = 512; // of file offsets and lengths of I/O
     std::uint32_t memory_alignment = 0;   // of I/O buffers; 0: unknown
@@ -36,6 +37,11 @@ struct Backing {
 
 // Locks a file against other servers, and a block device against mounting and other exclusive use.
 Result<Backing> open_backing(const BackingRequest& request);
+
+// What it has by now: somebody may have made it larger or smaller.
+Result<std::uint64_t> current_size(const Backing& backing);
+// Makes a file larger, without taking space for it.
+Result<void> extend(const Backing& backing, std::uint64_t size);
 
 } // namespace ublk::targets
 

@@ -30,11 +30,17 @@ struct Window {
     std::uint64_t length;
 };
 
+// What was asked for at the start, and holds for each new size.
+struct Request {
+    std::string path;
+    std::uint64_t sizelimit; // 0: none
+};
+
 class Loop final : public Target {
 public:
-    Loop(Backing backing, const Window& window, const Geometry& geometry)
-        : backing_(std::move(backing)), window_(window), geometry_(geometry),
-          descriptor_(backing_.fd.get()) {}
+    Loop(Backing backing, Request request, std::uint64_t offset, const Geometry& geometry)
+        : backing_(std::move(backing)), request_(std::move(request)), offset_(offset),
+          geometry_(geometry), descriptor_(backing_.fd.get()) {}
 
     Geometry geometry() const override { return geometry_; }
     std::span<const int> files() const override { return {&descriptor_, 1}; }
@@ -44,11 +50,19 @@ public:
         return !backing_.direct || backing_.memory_alignment ? DataAccess::ring
                                                              : DataAccess::memory;
     }
+    Persistence persistence() const override { return Persistence::backing; }
+
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
+        auto available = current_size(backing_);
+        if (!available)
+            return in_file(available.error());
+        return size ? make_room(*size, *available) : whole_backing(*available);
+    }
 
     Task serve(Io io) override {
         const Ring ring = io.ring();
         const File file = ring.file(0);
-        const std::uint64_t offset = window_.offset + io.offset();
+        const std::uint64_t offset = offset_ + io.offset();
         const auto durability = io.fua() ? Durability::stable : Durability::cached;
 
         switch (io.op()) {
@@ -71,6 +85,37 @@ public:
     }
 
 private:
+    Error in_file(Error error) const {
+        error.step = "file=" + request_.path + ": " + error.step;
+        return error;
+    }
+
+    Result<std::uint64_t> whole_backing(std::uint64_t available) const {
+        if (available <= offset_)
+            return Error{ENODATA, "file=" + request_.path,
+                         "it ends before the device begins; truncate -s SIZE makes it larger",
+                         ErrorKind::backend};
+        const std::uint64_t rest = available - offset_;
+        return request_.sizelimit ? std::min(rest, request_.sizelimit) : rest;
+    }
+
+    // A file is made larger, never smaller: that would lose what is in it.
+    Result<std::uint64_t> make_room(std::uint64_t size, std::uint64_t available) {
+        if (request_.sizelimit && size > request_.sizelimit)
+            return Error{EINVAL, "size=" + std::to_string(size),
+                         "the device was added with sizelimit=" +
+                             std::to_string(request_.sizelimit),
+                         ErrorKind::usage};
+        if (size > UINT64_MAX - offset_)
+            return Error{EFBIG, "size=" + std::to_string(size), "that is too large",
+                         ErrorKind::usage};
+        if (offset_ + size <= available)
+            return size;
+        if (auto grown = extend(backing_, offset_ + size); !grown)
+            return in_file(grown.error());
+        return size;
+    }
+
     // The cheapest way that the backing has; which one that is shows at the first attempt.
     Async<int> zero(Ring ring, Window range, bool keep_allocated) {
         constexpr int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -101,7 +146,8 @@ private:
     }
 
     Backing backing_;
-    Window window_;
+    Request request_;
+    std::uint64_t offset_; // in the backing
     Geometry geometry_;
     int descriptor_;
     // Learned once and shared by the queues; a stale value costs one vain attempt.
@@ -124,6 +170,16 @@ Result<Window> choose_window(const OptionValues& values, const Backing& backing,
     const std::uint64_t rest = backing.size - window.offset;
     const std::uint64_t limit = values.size("sizelimit");
     window.length = limit ? std::min(rest, limit) : rest;
+    return window;
+}
+
+// The disk exists already, so its size is not ours to choose.
+Result<Window> cut_to_disk(Window window, std::uint64_t size, const std::string& path) {
+    if (size > window.length)
+        return Error{ENODATA, "file=" + path,
+                     "it is shorter than the disk, which has " + std::to_string(size) + " bytes",
+                     ErrorKind::backend};
+    window.length = size;
     return window;
 }
 
@@ -182,10 +238,15 @@ Result<std::unique_ptr<Target>> create_loop(const OptionValues& values,
     auto window = choose_window(values, *backing, backing->offset_alignment);
     if (!window)
         return window.error();
+    if (request.size_bytes)
+        window = cut_to_disk(*window, request.size_bytes, path);
+    if (!window)
+        return window.error();
     auto geometry = describe(*backing, path, *window, request);
     if (!geometry)
         return geometry.error();
-    return std::unique_ptr<Target>(std::make_unique<Loop>(*std::move(backing), *window, *geometry));
+    return std::unique_ptr<Target>(std::make_unique<Loop>(
+        *std::move(backing), Request{path, values.size("sizelimit")}, window->offset, *geometry));
 }
 
 constexpr OptionInfo options[] = {

@@ -3,6 +3,8 @@
 // itself.
 #include "null.h"
 
+#include <cerrno>
+
 namespace ublk::targets {
 
 namespace {
@@ -12,6 +14,13 @@ public:
     explicit Null(const Geometry& geometry) : geometry_(geometry) {}
 
     Geometry geometry() const override { return geometry_; }
+    // Another server forgets as well as this one.
+    Persistence persistence() const override { return Persistence::backing; }
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
+        if (!size)
+            return Error{EINVAL, "size=auto", "null has no backing; give a size", ErrorKind::usage};
+        return *size;
+    }
 
     Task serve(Io io) override {
         io.succeed();

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The `ram` target: a block device in a memfd, on huge pages if asked for. Data is copied straight
 // to and from the mapping; discards give the memory back.
+#include <atomic>
 #include <cerrno>
 #include <cstring>
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <fcntl.h>
 #include <linux/falloc.h>
@@ -33,73 +35,18 @@ public:
         if (data_)
             ::munmap(data_, length_);
     }
-    std::byte* at(std::uint64_t offset) const { return data_ + offset; }
+    std::byte* data() const { return data_; }
+    std::size_t length() const { return length_; }
 
 private:
     std::byte* data_;
     std::size_t length_;
 };
 
-class Ram final : public Target {
-public:
-    Ram(UniqueFd fd, Memory memory, const Geometry& geometry)
-        : fd_(std::move(fd)), memory_(std::move(memory)), geometry_(geometry),
-          descriptor_(fd_.get()), keeps_pages_(geometry.discard.max_bytes == 0) {}
-
-    Geometry geometry() const override { return geometry_; }
-    std::span<const int> files() const override { return {&descriptor_, 1}; }
-
-    Task serve(Io io) override {
-        switch (io.op()) {
-        case Op::read:
-            std::memcpy(io.buffer().data(), memory_.at(io.offset()), io.length());
-            io.succeed();
-            break;
-        case Op::write:
-            std::memcpy(memory_.at(io.offset()), io.buffer().data(), io.length());
-            io.succeed();
-            break;
-        case Op::write_zeroes:
-            if (io.no_unmap() || keeps_pages_) {
-                std::memset(memory_.at(io.offset()), 0, io.length());
-                io.succeed();
-                break;
-            }
-            [[fallthrough]];
-        case Op::discard:
-            // Freeing much memory takes long: not on the queue's thread.
-            io.complete(co_await io.ring().allocate(io.ring().file(0),
-                                                    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                                    io.offset(), io.length()));
-            break;
-        case Op::flush:
-            io.succeed();
-            break;
-        }
-    }
-
-private:
-    UniqueFd fd_;
-    Memory memory_;
-    Geometry geometry_;
-    int descriptor_;
-    bool keeps_pages_;
-};
-
 struct Pages {
     std::uint32_t size; // of one page
     bool huge;
 };
-
-Result<UniqueFd> create_memfd(bool huge) {
-    UniqueFd fd{::memfd_create("ublk-ram", MFD_CLOEXEC | (huge ? MFD_HUGETLB : 0U))};
-    if (!fd && huge)
-        return Error{errno, "hugepages=yes", "this kernel has no huge pages; leave it out",
-                     ErrorKind::backend};
-    if (!fd)
-        return Error{errno, "memfd_create", "", ErrorKind::backend};
-    return fd;
-}
 
 // A mapping on huge pages reserves them all at once, so that a page fault cannot fail later.
 Result<Memory> map_memory(int fd, std::uint64_t size, const Pages& pages) {
@@ -118,6 +65,88 @@ Result<Memory> map_memory(int fd, std::uint64_t size, const Pages& pages) {
         return Error{errno, "size=" + std::to_string(size), "too large for this machine",
                      ErrorKind::backend};
     return Memory{static_cast<std::byte*>(data), length};
+}
+
+class Ram final : public Target {
+public:
+    Ram(UniqueFd fd, Memory memory, const Pages& pages, const Geometry& geometry)
+        : fd_(std::move(fd)), pages_(pages), geometry_(geometry), descriptor_(fd_.get()),
+          keeps_pages_(geometry.discard.max_bytes == 0) {
+        use(std::move(memory));
+    }
+
+    Geometry geometry() const override { return geometry_; }
+    std::span<const int> files() const override { return {&descriptor_, 1}; }
+
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
+        if (!size)
+            return Error{EINVAL, "size=auto", "ram has no backing; give a size", ErrorKind::usage};
+        if (*size > mappings_.back().length()) {
+            auto larger = map_memory(descriptor_, *size, pages_);
+            if (!larger)
+                return larger.error();
+            use(*std::move(larger));
+        }
+        return *size;
+    }
+
+    Task serve(Io io) override {
+        switch (io.op()) {
+        case Op::read:
+            std::memcpy(io.buffer().data(), at(io.offset()), io.length());
+            io.succeed();
+            break;
+        case Op::write:
+            std::memcpy(at(io.offset()), io.buffer().data(), io.length());
+            io.succeed();
+            break;
+        case Op::write_zeroes:
+            if (io.no_unmap() || keeps_pages_) {
+                std::memset(at(io.offset()), 0, io.length());
+                io.succeed();
+                break;
+            }
+            [[fallthrough]];
+        case Op::discard:
+            // Freeing much memory takes long: not on the queue's thread.
+            io.complete(co_await io.ring().allocate(io.ring().file(0),
+                                                    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                                    io.offset(), io.length()));
+            break;
+        case Op::flush:
+            io.succeed();
+            break;
+        }
+    }
+
+private:
+    std::byte* at(std::uint64_t offset) const {
+        return memory_.load(std::memory_order_relaxed) + offset;
+    }
+    void use(Memory memory) {
+        mappings_.push_back(std::move(memory));
+        memory_.store(mappings_.back().data(), std::memory_order_relaxed);
+    }
+
+    UniqueFd fd_;
+    Pages pages_;
+    Geometry geometry_;
+    int descriptor_;
+    bool keeps_pages_;
+    // The last one is of the whole memfd. The queues may still be at work in the others, which show
+    // parts of the same pages.
+    std::vector<Memory> mappings_{};
+    std::atomic<std::byte*> memory_{nullptr};
+};
+
+Result<UniqueFd> create_memfd(bool huge) {
+    UniqueFd fd{::memfd_create("ublk-ram", MFD_CLOEXEC | (huge ? MFD_HUGETLB : 0U))};
+    if (!fd && huge)
+        return Error{errno, "hugepages=yes", "this kernel has no huge pages; leave it out",
+                     ErrorKind::backend};
+    if (!fd)
+        return Error{errno, "memfd_create", "", ErrorKind::backend};
+    return fd;
 }
 
 Result<Geometry> describe(std::uint64_t size, const Pages& pages, const GeometryRequest& request) {
@@ -152,7 +181,7 @@ Result<std::unique_ptr<Target>> create_ram(const OptionValues& values,
     if (!memory)
         return memory.error();
     return std::unique_ptr<Target>(
-        std::make_unique<Ram>(*std::move(fd), *std::move(memory), *geometry));
+        std::make_unique<Ram>(*std::move(fd), *std::move(memory), pages, *geometry));
 }
 
 constexpr OptionInfo options[] = {

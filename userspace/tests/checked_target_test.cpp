@@ -69,6 +69,18 @@ TEST(CheckedTarget, RejectsUnalignedRanges) {
     EXPECT_EQ(check(g, request(Op::write, 4096, 8192)), 0);
 }
 
+TEST(CheckedTarget, AllowsMoreOnceTheDiskHasGrownAndNeverLess) {
+    TestTarget target{test::succeed};
+    CheckedTarget checked{target};
+    const std::uint64_t size = checked.geometry().size_bytes;
+    EXPECT_EQ(checked.check(request(Op::read, size, 4096)), -EINVAL);
+    checked.allow_up_to(size + 4096);
+    EXPECT_EQ(checked.check(request(Op::read, size, 4096)), 0);
+    EXPECT_EQ(checked.check(request(Op::read, size, 8192)), -EINVAL);
+    checked.allow_up_to(4096);
+    EXPECT_EQ(checked.check(request(Op::read, size, 4096)), 0);
+}
+
 TEST(CheckedTarget, RejectsTransfersLargerThanTheBuffer) {
     const Geometry g = everything_allowed();
     EXPECT_EQ(check(g, request(Op::read, 0, g.max_io_bytes)), 0);

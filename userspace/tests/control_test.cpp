@@ -78,7 +78,45 @@ TEST_F(ControlTest, DriverWithoutFeaturesIsTooOld) {
     EXPECT_EQ(features.error().kind, ErrorKind::driver);
 }
 
+TEST_F(ControlTest, MarkOfTheServerIsKept) {
+    ASSERT_TRUE(control.add({.number = 0, .mark = UINT64_MAX - 1}));
+    EXPECT_EQ(control.info(0)->mark, UINT64_MAX - 1);
+}
+
+TEST_F(ControlTest, SizeIsInBytes) {
+    driver->available_features = UBLK_F_UPDATE_SIZE;
+    ASSERT_TRUE(control.add({.number = 0}));
+    ASSERT_TRUE(control.set_size(0, 1U << 20));
+    EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
+}
+
+TEST_F(ControlTest, DriverThatDoesNotKnowACommandIsSaidToLackIt) {
+    driver->available_features = 0;
+    ASSERT_TRUE(control.add({.number = 0}));
+    const std::pair<Result<void>, const char*> refused[] = {
+        {control.stop_unless_open(0), "the driver lacks SAFE_STOP_DEV"},
+        {control.quiesce(0, 1ms), "the driver lacks QUIESCE"},
+        {control.set_size(0, 4096), "the driver lacks UPDATE_SIZE"},
+    };
+    for (const auto& [result, hint] : refused) {
+        ASSERT_FALSE(result) << hint;
+        EXPECT_EQ(result.error().kind, ErrorKind::driver);
+        EXPECT_EQ(result.error().hint.find(hint), 0U) << result.error().hint;
+    }
+}
+
+TEST_F(ControlTest, ServerThatIsTooBusyToLeaveSaysWhatToDo) {
+    driver->available_features = UBLK_F_QUIESCE;
+    ASSERT_TRUE(control.add({.number = 0, .features = UBLK_F_QUIESCE}));
+    driver->fail_control(UBLK_U_CMD_QUIESCE_DEV, -EBUSY);
+    const Result<void> quiesced = control.quiesce(0, 1ms);
+    ASSERT_FALSE(quiesced);
+    EXPECT_EQ(quiesced.error().code, EBUSY);
+    EXPECT_FALSE(quiesced.error().hint.empty());
+}
+
 TEST_F(ControlTest, BusyDeviceSaysWhy) {
+    driver->available_features = UBLK_F_SAFE_STOP_DEV;
     ASSERT_TRUE(control.add({.number = 0}));
     driver->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
     const Result<void> stopped = control.stop_unless_open(0);

@@ -6,6 +6,7 @@
 
 #include "server_over.h"
 #include "support/fake_driver.h"
+#include "support/memfd.h"
 #include "support/test_target.h"
 
 namespace ublk {
@@ -29,7 +30,8 @@ const Some in_memory{DataAccess::memory};
 const Some by_ring{DataAccess::ring};
 
 TEST(CopyMode, NamesAreReadBack) {
-    for (CopyMode mode : {CopyMode::automatic, CopyMode::driver, CopyMode::user, CopyMode::zero})
+    for (CopyMode mode :
+         {CopyMode::automatic, CopyMode::driver, CopyMode::user, CopyMode::zero, CopyMode::shmem})
         EXPECT_EQ(*parse_copy_mode(name_of(mode)), mode);
     for (const char* wrong : {"", "fast", "AUTO", "driver "}) {
         const auto mode = parse_copy_mode(wrong);
@@ -42,38 +44,87 @@ TEST(CopyMode, NamesAreReadBack) {
 TEST(CopyMode, IsToldByTheFeaturesOfADevice) {
     EXPECT_EQ(copy_mode_of(0), CopyMode::driver);
     EXPECT_EQ(copy_mode_of(UBLK_F_USER_COPY | UBLK_F_NEED_GET_DATA), CopyMode::user);
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero})
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero, CopyMode::shmem})
         EXPECT_EQ(copy_mode_of(features_of(mode)), mode);
+    EXPECT_EQ(copy_mode_of(UBLK_F_USER_COPY | UBLK_F_SHMEM_ZC), CopyMode::user);
 }
 
 TEST(CopyChoice, TakesTheBestThatDriverAndTargetHave) {
-    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, everything, by_ring)->mode, CopyMode::zero);
-    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, everything, in_memory)->mode, CopyMode::driver);
-    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, 0, by_ring)->mode, CopyMode::driver);
+    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, {everything, by_ring})->mode, CopyMode::zero);
+    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, {everything, in_memory})->mode,
+              CopyMode::driver);
+    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, {0, by_ring})->mode, CopyMode::driver);
 }
 
 TEST(CopyChoice, SaysWhatTheBestOneLacks) {
     const auto reason = [](std::uint64_t available, const Target& target) {
-        return choose_copy_mode(CopyMode::automatic, available, target)->reason;
+        return choose_copy_mode(CopyMode::automatic, {available, target})->reason;
     };
     EXPECT_EQ(reason(0, by_ring), "the driver lacks SUPPORT_ZERO_COPY");
     EXPECT_EQ(reason(UBLK_F_SUPPORT_ZERO_COPY, by_ring), "the driver lacks AUTO_BUF_REG");
     EXPECT_THAT(reason(everything, in_memory), testing::HasSubstr("target"));
-    EXPECT_EQ(choose_copy_mode(CopyMode::user, everything, in_memory)->reason, "asked for");
+    EXPECT_EQ(choose_copy_mode(CopyMode::user, {everything, in_memory})->reason, "asked for");
 }
 
 TEST(CopyChoice, WhatWasAskedForIsGrantedOrRefused) {
     for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero})
-        EXPECT_EQ(choose_copy_mode(mode, everything, by_ring)->mode, mode);
+        EXPECT_EQ(choose_copy_mode(mode, {everything, by_ring})->mode, mode);
 
-    const auto too_old = choose_copy_mode(CopyMode::user, zero_copy, by_ring);
+    const auto too_old = choose_copy_mode(CopyMode::user, {zero_copy, by_ring});
     ASSERT_FALSE(too_old);
     EXPECT_EQ(too_old.error().kind, ErrorKind::driver);
     EXPECT_THAT(too_old.error().message(), testing::HasSubstr("lacks USER_COPY"));
 
-    const auto unfit = choose_copy_mode(CopyMode::zero, everything, in_memory);
+    const auto unfit = choose_copy_mode(CopyMode::zero, {everything, in_memory});
     ASSERT_FALSE(unfit);
     EXPECT_EQ(unfit.error().kind, ErrorKind::usage);
+}
+
+class SharedChoice : public testing::Test {
+protected:
+    static constexpr std::uint64_t all = everything | UBLK_F_SHMEM_ZC;
+    const test::Memfd file_{65536};
+    const SharedMemory memory_ = *SharedMemory::map(file_.path());
+};
+
+TEST_F(SharedChoice, MemoryIsUsedByWhoeverBringsIt) {
+    for (const Target* target : {&in_memory, &by_ring})
+        for (CopyMode mode : {CopyMode::automatic, CopyMode::shmem})
+            EXPECT_EQ(choose_copy_mode(mode, {all, *target, &memory_})->mode, CopyMode::shmem);
+}
+
+TEST_F(SharedChoice, IsNeverMadeWithoutMemory) {
+    EXPECT_EQ(choose_copy_mode(CopyMode::automatic, {UBLK_F_SHMEM_ZC, by_ring})->mode,
+              CopyMode::driver);
+    const auto refused = choose_copy_mode(CopyMode::shmem, {all, by_ring});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::usage);
+    EXPECT_THAT(refused.error().hint, testing::HasSubstr("--shmem"));
+}
+
+TEST_F(SharedChoice, MemoryForAnotherModeIsAMistake) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
+        const auto refused = choose_copy_mode(mode, {all, by_ring, &memory_});
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, ErrorKind::usage);
+    }
+}
+
+TEST_F(SharedChoice, OldDriverIsRefusedIfAskedForAndCopiesOtherwise) {
+    const auto refused = choose_copy_mode(CopyMode::shmem, {everything, by_ring, &memory_});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::driver);
+    const auto choice = choose_copy_mode(CopyMode::automatic, {everything, by_ring, &memory_});
+    EXPECT_EQ(choice->mode, CopyMode::driver);
+    EXPECT_EQ(choice->reason, "the driver lacks SHMEM_ZC");
+}
+
+TEST_F(SharedChoice, RequestsAreAlignedForTheTargetsOwnIo) {
+    Geometry geometry{.size_bytes = 1 << 20, .logical_block_size = 4096};
+    EXPECT_EQ(geometry_for(CopyMode::driver, geometry).dma_alignment, 0U);
+    EXPECT_EQ(geometry_for(CopyMode::shmem, geometry).dma_alignment, 4096U);
+    geometry.dma_alignment = 16;
+    EXPECT_EQ(geometry_for(CopyMode::shmem, geometry).dma_alignment, 16U);
 }
 
 TEST(CopyChoice, ServerAsksTheDriverForIt) {

@@ -2,12 +2,14 @@
 #include "data_path.h"
 
 #include <algorithm>
+#include <array>
 #include <gtest/gtest.h>
 #include <set>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "support/allocation_counter.h"
+#include "support/memfd.h"
 #include "support/target_bench.h"
 #include "support/temporary_directory.h"
 #include "support/test_target.h"
@@ -19,6 +21,7 @@ using test::TargetBench;
 using test::TestTarget;
 using namespace std::chrono_literals;
 
+constexpr std::array all_modes{CopyMode::driver, CopyMode::user, CopyMode::zero, CopyMode::shmem};
 constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8};
 constexpr test::BlockRequest write_4k{.op = UBLK_IO_OP_WRITE, .sector = 0, .sectors = 8};
 
@@ -71,12 +74,12 @@ void expect_data_come_back(TargetBench& bench) {
 }
 
 TEST(DataPath, EveryModeBringsDataToATargetAndBack) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user}) {
+    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::shmem}) {
         Memory target;
         TargetBench bench{target, 4, mode};
         expect_data_come_back(bench);
     }
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
+    for (CopyMode mode : all_modes) {
         InFile target;
         TargetBench bench{target, 4, mode};
         expect_data_come_back(bench);
@@ -84,7 +87,7 @@ TEST(DataPath, EveryModeBringsDataToATargetAndBack) {
 }
 
 TEST(DataPath, EveryModeGoesOnAfterAPartialTransfer) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
+    for (CopyMode mode : all_modes) {
         InFile target;
         TargetBench bench{target, 4, mode};
         bench.driver().limit_transfers(512);
@@ -93,7 +96,7 @@ TEST(DataPath, EveryModeGoesOnAfterAPartialTransfer) {
 }
 
 TEST(DataPath, NoModeAllocatesPerRequest) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
+    for (CopyMode mode : all_modes) {
         InFile target;
         TargetBench bench{target, 4, mode};
         bench.request(write_4k);
@@ -108,7 +111,7 @@ TEST(DataPath, NoModeAllocatesPerRequest) {
 }
 
 TEST(DataPath, EveryModeEndsCleanlyWithRequestsInFlight) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
+    for (CopyMode mode : all_modes) {
         TestTarget target{[](Io io) -> Task {
             co_await io.ring().sleep(1ms);
             io.succeed();
@@ -211,13 +214,14 @@ TEST(UserCopy, RequestsAtATimeHaveBuffersOfTheirOwn) {
 
 // A submission queue that is full at every step, in every stage of a request.
 TEST(DataPath, SubmissionQueueSmallerThanTheLoadLosesNothing) {
-    for (CopyMode mode : {CopyMode::driver, CopyMode::user, CopyMode::zero}) {
+    for (CopyMode mode : all_modes) {
         auto driver = std::make_shared<test::FakeDriver>(1, 16);
         InFile target;
         CheckedTarget checked{target};
         auto uring = std::make_unique<test::FakeUring>(*driver, 32);
         uring->register_files(std::vector{-1, target.files()[0]});
-        auto data = *make_data_path(mode, {0, 16, 4096});
+        SharedPlace nothing{nullptr};
+        auto data = *make_data_path(mode, {0, 16, 4096, &nothing});
         ASSERT_TRUE(data->prepare(*uring));
         Queue queue{{.index = 0,
                      .depth = 16,
@@ -264,6 +268,66 @@ TEST(ZeroCopy, FailedRegistrationFailsTheRequest) {
     bench.driver().refuse_automatic_buffers();
     bench.driver().fail_next_operation(IORING_OP_URING_CMD, -ENOMEM);
     EXPECT_EQ(bench.request(read_4k), -EIO);
+}
+
+// A disk whose users have the same memory as its server.
+class SharedCopyTest : public testing::Test {
+protected:
+    static constexpr unsigned number = 2;
+    static constexpr std::uint32_t place = 8192;
+    const test::Memfd file_{65536};
+    SharedPlace shared_{std::make_shared<SharedMemory>(*SharedMemory::map(file_.path()))};
+
+    void SetUp() override { shared_.is_registered_as(number); }
+
+    static test::BlockRequest shared_4k(unsigned op, std::uint32_t offset, unsigned of = number) {
+        return {.op = op,
+                .sectors = 8,
+                .shared_address = ublk_shmem_zc_addr(static_cast<std::uint16_t>(of), offset)};
+    }
+    void expect_data_come_back_in_place(TargetBench& bench) {
+        const std::vector<std::byte> written = test::pattern(4096, 5);
+        std::copy(written.begin(), written.end(), file_.data() + place);
+        EXPECT_EQ(bench.request(shared_4k(UBLK_IO_OP_WRITE, place)), 4096);
+        std::fill_n(file_.data() + place, 4096, std::byte{0});
+        EXPECT_EQ(bench.request(shared_4k(UBLK_IO_OP_READ, place)), 4096);
+        EXPECT_TRUE(std::equal(written.begin(), written.end(), file_.data() + place));
+        // And by the other way it is the same disk.
+        std::vector<std::byte> read(4096);
+        EXPECT_EQ(bench.read(0, read), 4096);
+        EXPECT_EQ(read, written);
+    }
+};
+
+TEST_F(SharedCopyTest, TargetWorksWhereTheUsersDataLie) {
+    Memory by_memory;
+    TargetBench first{by_memory, 4, CopyMode::shmem, &shared_};
+    expect_data_come_back_in_place(first);
+    InFile by_ring;
+    TargetBench second{by_ring, 4, CopyMode::shmem, &shared_};
+    expect_data_come_back_in_place(second);
+}
+
+TEST_F(SharedCopyTest, OffersABufferForAllOtherRequests) {
+    Memory target;
+    TargetBench bench{target, 2, CopyMode::shmem, &shared_};
+    EXPECT_NE(bench.driver().buffer(0, 0), nullptr);
+    EXPECT_EQ(bench.request(shared_4k(UBLK_IO_OP_READ, place)), 4096);
+    EXPECT_NE(bench.driver().buffer(0, 0), nullptr);
+    expect_data_come_back(bench);
+}
+
+TEST_F(SharedCopyTest, PlaceThatIsNotOursFailsUnseenByTheTarget) {
+    TestTarget target{[](Io io) -> Task {
+        ADD_FAILURE() << "served";
+        io.succeed();
+        co_return;
+    }};
+    TargetBench bench{target, 2, CopyMode::shmem, &shared_};
+    EXPECT_EQ(bench.request(shared_4k(UBLK_IO_OP_WRITE, place, number + 1)), -EIO);
+    EXPECT_EQ(bench.request(shared_4k(UBLK_IO_OP_READ, 65536 - 512)), -EIO);
+    EXPECT_EQ(bench.request(shared_4k(UBLK_IO_OP_READ, UINT32_MAX)), -EIO);
+    EXPECT_EQ(bench.queue().statistics().rejected, 3U);
 }
 
 } // namespace

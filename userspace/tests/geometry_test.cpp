@@ -83,9 +83,11 @@ TEST(GeometryRequest, ReplacesWhatItNames) {
     Result<Geometry> geometry = apply({.logical_block_size = 4096,
                                        .physical_block_size = 8192,
                                        .max_io_bytes = 65536,
-                                       .read_only = true},
+                                       .read_only = true,
+                                       .size_bytes = 1U << 30},
                                       good);
     ASSERT_TRUE(geometry);
+    EXPECT_EQ(geometry->size_bytes, 1U << 30);
     EXPECT_EQ(geometry->logical_block_size, 4096U);
     EXPECT_EQ(geometry->physical_block_size, 8192U);
     EXPECT_EQ(geometry->max_io_bytes, 65536U);

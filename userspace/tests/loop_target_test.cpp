@@ -209,6 +209,75 @@ TEST_F(LoopTarget, DirectOrNotTheDataIsTheSame) {
     EXPECT_EQ(bytes_of_file(path_, 4096, 8192), data_);
 }
 
+class LoopTargetResize : public LoopTarget {
+protected:
+    std::uintmax_t file_size() const { return std::filesystem::file_size(path_); }
+    static constexpr std::uint64_t MiB = 1U << 20;
+};
+
+TEST_F(LoopTargetResize, FileIsMadeAsLongAsItHasToBe) {
+    const auto target = open({"offset=64K"});
+    EXPECT_EQ(*target->resize(3 * MiB), 3 * MiB);
+    EXPECT_EQ(file_size(), 3 * MiB + 65536);
+    test::TargetBench bench{*target};
+    bench.allow_up_to(3 * MiB);
+    EXPECT_EQ(bench.write(3 * MiB - 8192, data_), 8192);
+    EXPECT_EQ(bytes_of_file(path_, 3 * MiB + 65536 - 8192, 8192), data_);
+}
+
+TEST_F(LoopTargetResize, FileIsNeverMadeShorter) {
+    const auto target = open();
+    EXPECT_EQ(*target->resize(MiB / 2), MiB / 2);
+    EXPECT_EQ(file_size(), MiB);
+}
+
+TEST_F(LoopTargetResize, WithoutASizeTheFileDecides) {
+    const auto target = open({"offset=64K"});
+    std::filesystem::resize_file(path_, 2 * MiB);
+    EXPECT_EQ(*target->resize({}), 2 * MiB - 65536);
+    EXPECT_EQ(file_size(), 2 * MiB);
+    std::filesystem::resize_file(path_, 1024);
+    EXPECT_EQ(target->resize({}).error().kind, ErrorKind::backend);
+}
+
+TEST_F(LoopTargetResize, SizeLimitHoldsForGood) {
+    const auto target = open({"sizelimit=1536K"});
+    std::filesystem::resize_file(path_, 2 * MiB);
+    EXPECT_EQ(*target->resize({}), 3 * MiB / 2);
+    const auto refused = target->resize(2 * MiB);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::usage);
+    EXPECT_THAT(refused.error().hint, HasSubstr("sizelimit=1572864"));
+}
+
+TEST_F(LoopTargetResize, ReadOnlyFileStaysAsItIs) {
+    const auto target = open({}, {.read_only = true});
+    EXPECT_EQ(target->resize(2 * MiB).error().code, EROFS);
+    EXPECT_EQ(file_size(), MiB);
+    std::filesystem::resize_file(path_, 2 * MiB);
+    EXPECT_EQ(*target->resize({}), 2 * MiB);
+}
+
+TEST_F(LoopTargetResize, ImpossibleSizesAreErrors) {
+    const auto target = open({"offset=64K"});
+    EXPECT_EQ(target->resize(UINT64_MAX - 511).error().kind, ErrorKind::usage);
+    EXPECT_EQ(target->resize(std::uint64_t{1} << 62).error().kind, ErrorKind::backend);
+    EXPECT_EQ(file_size(), MiB);
+}
+
+TEST_F(LoopTargetResize, DiskThatExistsKeepsItsSize) {
+    std::filesystem::resize_file(path_, 3 * MiB);
+    EXPECT_EQ(open({}, {.size_bytes = 2 * MiB})->geometry().size_bytes, 2 * MiB);
+    const auto too_short = create({"file=" + path_, "direct=no"}, {.size_bytes = 4 * MiB});
+    ASSERT_FALSE(too_short);
+    EXPECT_EQ(too_short.error().kind, ErrorKind::backend);
+    EXPECT_THAT(too_short.error().hint, HasSubstr("4194304"));
+}
+
+TEST_F(LoopTargetResize, AnotherServerFindsTheData) {
+    EXPECT_EQ(open()->persistence(), Persistence::backing);
+}
+
 class LoopTargetCreation : public testing::Test {
 protected:
     test::TemporaryDirectory directory_;

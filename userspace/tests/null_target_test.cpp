@@ -36,6 +36,13 @@ TEST(NullTarget, AnswersEveryOperationThatItAnnounces) {
     EXPECT_EQ(bench.write_zeroes(0, 4096), 0);
 }
 
+TEST(NullTarget, TakesAnySizeButMustBeTold) {
+    const std::unique_ptr<Target> target = create({});
+    EXPECT_EQ(*target->resize(5ULL << 30), 5ULL << 30);
+    EXPECT_EQ(target->resize({}).error().kind, ErrorKind::usage);
+    EXPECT_EQ(create({"size=1M"}, {.size_bytes = 3U << 20})->geometry().size_bytes, 3U << 20);
+}
+
 TEST(NullTarget, SizeMustBeWholeBlocks) {
     Result<OptionValues> values =
         parse_options(targets::null_info.options, std::vector<std::string>{"size=1000"});

@@ -90,6 +90,39 @@ TEST_F(RamTarget, LosesNothingWithoutFlushSoHasNoVolatileCache) {
     EXPECT_FALSE(target_->geometry().rotational);
 }
 
+TEST_F(RamTarget, GrowsWithoutLosingWhatItHas) {
+    std::fill(data_.begin(), data_.end(), std::byte{7});
+    EXPECT_EQ(bench_.write((1 << 20) - 8192, data_), 8192);
+    ASSERT_EQ(*target_->resize(3U << 20), 3U << 20);
+    EXPECT_EQ(bench_.read((1 << 20) - 8192, got_), 8192);
+    EXPECT_EQ(got_, data_);
+    test::TargetBench larger{*target_};
+    larger.allow_up_to(3U << 20);
+    EXPECT_EQ(larger.read((3 << 20) - 8192, got_), 8192);
+    EXPECT_TRUE(all_zero(got_));
+    EXPECT_EQ(larger.write((3 << 20) - 8192, data_), 8192);
+    EXPECT_EQ(larger.read((3 << 20) - 8192, got_), 8192);
+    EXPECT_EQ(got_, data_);
+}
+
+TEST_F(RamTarget, ShrinksWithoutLosingWhatItHas) {
+    EXPECT_EQ(bench_.write((1 << 20) - 8192, data_), 8192);
+    ASSERT_EQ(*target_->resize(4096), 4096U);
+    ASSERT_EQ(*target_->resize(1U << 20), 1U << 20);
+    EXPECT_EQ(bench_.read((1 << 20) - 8192, got_), 8192);
+    EXPECT_EQ(got_, data_);
+}
+
+TEST_F(RamTarget, HasNoBackingThatCouldDecideAboutItsSize) {
+    EXPECT_EQ(target_->persistence(), Persistence::process);
+    EXPECT_EQ(target_->resize({}).error().kind, ErrorKind::usage);
+}
+
+TEST_F(RamTarget, SizeThatIsTooLargeChangesNothing) {
+    EXPECT_FALSE(target_->resize(16777215ULL << 40));
+    EXPECT_EQ(bench_.write((1 << 20) - 8192, data_), 8192);
+}
+
 TEST(RamTargetCreation, AppliesTheGeometryRequest) {
     const auto target = create({"size=1M"}, {.logical_block_size = 4096, .read_only = true});
     ASSERT_TRUE(target);

@@ -15,6 +15,7 @@
 
 #include <ublk/geometry.h>
 #include <ublk/result.h>
+#include <ublk/shared_memory.h>
 
 namespace ublk {
 
@@ -33,6 +34,7 @@ struct DeviceInfo {
     std::uint64_t features = 0; // UBLK_F_* in force
     uid_t owner_user = 0;
     gid_t owner_group = 0;
+    std::uint64_t mark = 0; // of the server that added it; to the driver it means nothing
 };
 
 struct FeatureName {
@@ -62,6 +64,8 @@ public:
     void set_timeout(Milliseconds timeout);
 
     Result<std::uint64_t> features();
+    // Fails unless the driver has all of these UBLK_F_*; `step` is what needs them.
+    Result<void> require(const std::string& step, std::uint64_t features);
     Result<DeviceInfo> add(const DeviceInfo& wanted);
     Result<DeviceInfo> info(int number);
     // All devices that the driver knows, in ascending order, whoever serves them.
@@ -71,9 +75,21 @@ public:
     Result<std::vector<unsigned>> queue_cpus(int number, unsigned queue);
     Result<void> start(int number, pid_t server);
     Result<void> stop(int number);
-    // Fails with EBUSY while somebody has the block device open; EOPNOTSUPP on drivers without it.
+    // Fails with EBUSY while somebody has the block device open.
     Result<void> stop_unless_open(int number);
-    Result<void> remove(int number); // returns when the number is free again
+    // Sends the server away, for another one to come; what it has it may still answer. Fails with
+    // EBUSY, and changes nothing, if some queue has no idle tag for as long as `patience`. The
+    // device is quiesced, or fails I/O, once the server has closed it.
+    Result<void> quiesce(int number, Milliseconds patience);
+    // Whether a new server may come: EBUSY while the device has one.
+    Result<void> start_recovery(int number);
+    Result<void> end_recovery(int number, pid_t server);
+    Result<void> set_size(int number, std::uint64_t bytes); // of a device that was started
+    // Has requests that lie in this memory of the server's delivered by their place; of a device
+    // with SHMEM_ZC. Returns the number by which they name it.
+    Result<unsigned> share(int number, const SharedMemory& memory);
+    Result<void> unshare(int number, unsigned index); // waits for the requests inside
+    Result<void> remove(int number);                  // returns when the number is free again
     Result<void> remove_without_waiting(int number);
 
 private:

@@ -16,9 +16,10 @@ enum class CopyMode {
     driver,    // the driver copies to and from a buffer of the server
     user,      // the server copies, by reading and writing the device's character node
     zero,      // nobody copies: the target's own I/O uses the pages of the request
+    shmem, // nobody copies what lies in memory that users share with the server; else the driver
 };
 
-// "auto", "driver", "user", "zero".
+// "auto", "driver", "user", "zero", "shmem".
 std::string_view name_of(CopyMode mode);
 Result<CopyMode> parse_copy_mode(std::string_view text);
 // That of a device which has these UBLK_F_*.

@@ -60,6 +60,7 @@ struct GeometryRequest {
     std::uint32_t physical_block_size = 0;
     std::uint32_t max_io_bytes = 0;
     bool read_only = false;
+    std::uint64_t size_bytes = 0;
 };
 
 // The target's geometry with the user's wishes applied; fails if the outcome is invalid. A larger

@@ -5,11 +5,16 @@
 #define UBLK_SERVER_H
 
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include <ublk/control.h>
 #include <ublk/copy_mode.h>
+#include <ublk/recovery.h>
+#include <ublk/shared_memory.h>
 #include <ublk/target.h>
 
 namespace ublk {
@@ -20,7 +25,38 @@ struct ServerOptions {
     unsigned depth = 128;
     bool partition_scan = true; // false needs a driver with NO_AUTO_PART_SCAN
     CopyMode copy = CopyMode::automatic;
+    Recovery recovery = Recovery::off; // anything else needs a target with a backing
+    std::uint64_t mark = 0;            // for DeviceInfo::mark
+    // For CopyMode::shmem, which is what automatic then means.
+    std::shared_ptr<const SharedMemory> shared_memory{};
     Milliseconds timeout{10000}; // bounds each step of starting and stopping
+};
+
+struct RecoverOptions {
+    // For a device with CopyMode::shmem; without it everything is copied.
+    std::shared_ptr<const SharedMemory> shared_memory{};
+    Milliseconds timeout{10000}; // bounds each step
+};
+
+struct SizeRequest {
+    std::optional<std::uint64_t> bytes{}; // none: as large as the target's backing is by now
+    bool may_shrink = false;
+};
+
+struct Resized {
+    std::uint64_t before; // bytes
+    std::uint64_t after;
+};
+
+// Something that run() waits for beside its own business, and does then, in its thread.
+struct Watch {
+    int descriptor; // readable when there is something to do
+    std::function<void()> handle;
+};
+
+enum class End {
+    removed, // the device is gone
+    left,    // the device waits for its next server
 };
 
 struct Statistics {
@@ -38,6 +74,11 @@ public:
     // On return /dev/ublkbN exists and can be opened. SIGINT and SIGTERM are blocked in the calling
     // thread from then on, for run() to consume; so call it from the main thread.
     static Result<Server> start(std::unique_ptr<Target> target, const ServerOptions& options = {});
+    // Takes over a device that has lost its server: what waits is served on return. Its queues, its
+    // depth and the way of its data are those it was added with, and `target` must be what the
+    // old server had: GeometryRequest makes it fit. The device stays if this fails.
+    static Result<Server> recover(int number, std::unique_ptr<Target> target,
+                                  const RecoverOptions& options = {});
     Server(Server&&) noexcept;
     Server& operator=(Server&&) noexcept;
     // Stops and removes the device if it is still there.
@@ -50,13 +91,20 @@ public:
 
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and
     // removes it. In-flight requests are finished first. The number becomes free at once, or when
-    // the last user of the block device closes it.
-    Result<void> run();
+    // the last user of the block device closes it. A device that outlives its server is left when
+    // somebody quiesces it: another process can then recover it.
+    Result<End> run(const std::vector<Watch>& also = {});
     Result<void> stop();
+
+    // While it is served; by the thread that calls run(), so from a Watch. Nothing that the target
+    // stores is lost, but what lies behind a new end is out of the users' reach.
+    Result<Resized> resize(const SizeRequest& request);
 
 private:
     friend Result<Server> start_over(std::shared_ptr<DriverPort>, std::unique_ptr<Target>,
                                      const ServerOptions&);
+    friend Result<Server> recover_over(std::shared_ptr<DriverPort>, int, std::unique_ptr<Target>,
+                                       const RecoverOptions&);
     class Running;
     explicit Server(std::unique_ptr<Running> running);
     std::unique_ptr<Running> running_;

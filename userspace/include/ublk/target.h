@@ -4,7 +4,10 @@
 #ifndef UBLK_TARGET_H
 #define UBLK_TARGET_H
 
+#include <cerrno>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string_view>
 
@@ -23,6 +26,12 @@ enum class DataAccess {
     ring,   // by Io::data() only, so that nobody has to copy them for it where the driver helps
 };
 
+// Where a target keeps the bytes of the disk.
+enum class Persistence {
+    process, // in this process, and nowhere else
+    backing, // where another process finds all that was completed here
+};
+
 class Target {
 public:
     Target() = default;
@@ -30,7 +39,7 @@ public:
     Target& operator=(const Target&) = delete;
     virtual ~Target() = default;
 
-    // Constant for the life of the target.
+    // As the target was created: constant for its life.
     virtual Geometry geometry() const = 0;
 
     // Serves one request; called by the thread of the request's queue, where it must not block:
@@ -42,6 +51,18 @@ public:
 
     // Constant for the life of the target. A filter says what the target that it wraps says.
     virtual DataAccess data_access() const { return DataAccess::memory; }
+
+    // Constant for the life of the target. Only of a target with a backing can the server be
+    // replaced by another one, made with the same options.
+    virtual Persistence persistence() const { return Persistence::process; }
+
+    // Gets ready to serve `size` bytes, or if none is given as many as the backing has by now, and
+    // returns how many. Called beside serve(), by another thread, once at a time. What lies behind
+    // a smaller size must stay: requests for it may be under way, and the disk may grow again.
+    virtual Result<std::uint64_t> resize(std::optional<std::uint64_t> size) {
+        static_cast<void>(size);
+        return Error{EOPNOTSUPP, "resize", "this target has one size for life"};
+    }
 
     // Descriptors to register with every ring; Ring::file(i) is the i-th. They belong to the
     // target.

@@ -54,6 +54,12 @@ void FakeDriver::issue(unsigned queue, unsigned number, const BlockRequest& requ
                                           .addr = reinterpret_cast<std::uintptr_t>(tag.buffer)};
     tag.result.reset();
     tag.owner = Owner::server;
+    if (request.shared_address) {
+        queues_[queue].descriptors[number].op_flags |= UBLK_IO_F_SHMEM_ZC;
+        queues_[queue].descriptors[number].addr = *request.shared_address;
+        tag.ring->post(tag.user_data, UBLK_IO_RES_OK);
+        return;
+    }
     tag.pages.resize(std::size_t{request.sectors} * sector_size);
     if (request.op == UBLK_IO_OP_WRITE && tag.buffer)
         std::copy(tag.pages.begin(), tag.pages.end(), tag.buffer);
@@ -108,11 +114,26 @@ void FakeDriver::take_back_tags_locked() {
     }
 }
 
+void FakeDriver::lose_server() {
+    const std::lock_guard lock{mutex_};
+    lose_server_locked();
+}
+
+void FakeDriver::lose_server_locked() {
+    take_back_tags_locked();
+    const bool fails = info_.flags & UBLK_F_USER_RECOVERY_FAIL_IO;
+    info_.state = fails ? UBLK_S_DEV_FAIL_IO : UBLK_S_DEV_QUIESCED;
+    info_.ublksrv_pid = -1;
+    memory_.clear();
+}
+
 void FakeDriver::fail_next_operation(unsigned opcode, int error) {
     operation_errors_[opcode].push_back(error);
 }
 
 void FakeDriver::fail_control(std::uint32_t opcode, int error) { control_errors_[opcode] = error; }
+
+void FakeDriver::heal_control() { control_errors_.clear(); }
 
 int FakeDriver::user_copy(const io_uring_sqe& sqe) {
     ++user_copies_;
@@ -228,6 +249,44 @@ int FakeDriver::control_command(std::unique_lock<std::mutex>& lock, const Contro
     }
     if (!exists_ || static_cast<std::uint32_t>(command.number) != info_.dev_id)
         return -ENODEV;
+    return device_command(lock, command, timeout);
+}
+
+int FakeDriver::recovery_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
+                                 Milliseconds timeout) {
+    if (!(info_.flags & UBLK_F_USER_RECOVERY))
+        return -EINVAL;
+    if (info_.state != UBLK_S_DEV_QUIESCED && info_.state != UBLK_S_DEV_FAIL_IO)
+        return -EBUSY;
+    if (command.opcode == UBLK_U_CMD_END_USER_RECOVERY)
+        return start(lock, command, timeout);
+    stopping_ = false;
+    return 0;
+}
+
+int FakeDriver::quiesce() {
+    if (!(info_.flags & UBLK_F_QUIESCE))
+        return -EOPNOTSUPP;
+    if (info_.state == UBLK_S_DEV_DEAD)
+        return -ENODEV;
+    lose_server_locked();
+    return 0;
+}
+
+int FakeDriver::memory_command(const ControlCommand& command) {
+    if (!(info_.flags & UBLK_F_SHMEM_ZC))
+        return -EOPNOTSUPP;
+    if (command.opcode == UBLK_U_CMD_UNREG_BUF)
+        return memory_.erase(static_cast<unsigned>(command.data)) ? 0 : -ENOENT;
+    unsigned index = 0;
+    while (memory_.count(index))
+        ++index;
+    copy_in(memory_[index], command.buffer);
+    return static_cast<int>(index);
+}
+
+int FakeDriver::device_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
+                               Milliseconds timeout) {
     switch (command.opcode) {
     case UBLK_U_CMD_GET_DEV_INFO:
         copy_out(command.buffer, info_);
@@ -243,7 +302,19 @@ int FakeDriver::control_command(std::unique_lock<std::mutex>& lock, const Contro
         return 0;
     case UBLK_U_CMD_START_DEV:
         return start(lock, command, timeout);
+    case UBLK_U_CMD_START_USER_RECOVERY:
+    case UBLK_U_CMD_END_USER_RECOVERY:
+        return recovery_command(lock, command, timeout);
+    case UBLK_U_CMD_QUIESCE_DEV:
+        return quiesce();
+    case UBLK_U_CMD_UPDATE_SIZE:
+        params_.basic.dev_sectors = command.data;
+        return 0;
+    case UBLK_U_CMD_REG_BUF:
+    case UBLK_U_CMD_UNREG_BUF:
+        return memory_command(command);
     case UBLK_U_CMD_STOP_DEV:
+    case UBLK_U_CMD_TRY_STOP_DEV:
         take_back_tags_locked();
         info_.state = UBLK_S_DEV_DEAD;
         info_.ublksrv_pid = -1;

@@ -28,6 +28,8 @@ struct BlockRequest {
     std::uint64_t sector = 0;
     std::uint32_t sectors = 0;
     std::uint32_t flags = 0;
+    // Where its data lie in the memory that was registered; none: elsewhere.
+    std::optional<std::uint64_t> shared_address{};
 };
 
 // An io_uring whose "kernel" is the FakeDriver. Completions appear in its memory like real ones.
@@ -76,10 +78,13 @@ public:
     int wait_for_result(unsigned queue, unsigned tag);
     // As STOP_DEV does: takes back the idle tags at once, and the others when they are committed.
     void take_back_tags();
+    // As if the server had died: whatever it was, the disk waits for the next one.
+    void lose_server();
 
     // What goes wrong on purpose.
     void fail_next_operation(unsigned opcode, int error); // of io_uring
-    void fail_control(std::uint32_t opcode, int error);   // from now on
+    void fail_control(std::uint32_t opcode, int error);   // until it is healed
+    void heal_control();
     void fail_fetch(int error) { fetch_error_ = error; }
     void limit_transfers(std::size_t bytes) { longest_transfer_ = bytes; }
     void refuse_submissions(int error) { submission_error_ = error; }
@@ -93,6 +98,9 @@ public:
     bool device_exists() const { return exists_; }
     std::uint64_t granted_features() const { return features_; }
     unsigned user_copies() const { return user_copies_; }
+    const ublksrv_ctrl_dev_info& info() const { return info_; }
+    // What is registered, by index.
+    const std::map<unsigned, ublk_shmem_buf_reg>& registered_memory() const { return memory_; }
     // What the driver can do, and of it what it grants.
     std::uint64_t available_features = UBLK_F_NO_AUTO_PART_SCAN;
     std::uint64_t grantable_features = UINT64_MAX;
@@ -133,9 +141,16 @@ private:
     int user_copy(const io_uring_sqe& sqe);
     int control_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
                         Milliseconds timeout);
+    int device_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
+                       Milliseconds timeout);
     int start(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
               Milliseconds timeout);
+    int recovery_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
+                         Milliseconds timeout);
+    int memory_command(const ControlCommand& command);
+    int quiesce();
     void take_back_tags_locked();
+    void lose_server_locked();
     bool all_fetched() const;
 
     std::mutex mutex_{};
@@ -147,6 +162,7 @@ private:
     bool exists_ = false;
     bool stopping_ = false;
     bool registers_buffers_ = true;
+    std::map<unsigned, ublk_shmem_buf_reg> memory_{};
     unsigned user_copies_ = 0;
     std::deque<int> user_copy_results_{};
     int fetch_error_ = 0;

@@ -28,14 +28,14 @@ std::vector<std::byte> pattern(std::size_t length, unsigned seed) {
     return data;
 }
 
-TargetBench::TargetBench(Target& target, unsigned depth, CopyMode copy)
+TargetBench::TargetBench(Target& target, unsigned depth, CopyMode copy, const SharedPlace* shared)
     : driver_(std::make_shared<FakeDriver>(1, depth)), checked_(target), depth_(depth) {
     std::unique_ptr<Uring> uring = *driver_->create_ring(Queue::ring_entries(depth));
     std::vector<int> files{-1};
     files.insert(files.end(), target.files().begin(), target.files().end());
     uring->register_files(files);
-    std::unique_ptr<DataPath> data =
-        *make_data_path(copy, {0, depth, checked_.geometry().max_io_bytes});
+    std::unique_ptr<DataPath> data = *make_data_path(
+        copy, {0, depth, checked_.geometry().max_io_bytes, shared ? shared : &nothing_shared_});
     EXPECT_TRUE(data->prepare(*uring));
     queue_ = std::make_unique<Queue>(
         Queue::Parts{.index = 0,

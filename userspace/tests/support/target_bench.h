@@ -28,7 +28,8 @@ std::vector<std::byte> pattern(std::size_t length, unsigned seed);
 
 class TargetBench {
 public:
-    explicit TargetBench(Target& target, unsigned depth = 4, CopyMode copy = CopyMode::driver);
+    explicit TargetBench(Target& target, unsigned depth = 4, CopyMode copy = CopyMode::driver,
+                         const SharedPlace* shared = nullptr);
     // Checks that every request was answered.
     ~TargetBench();
 
@@ -46,6 +47,8 @@ public:
     void finish_all();
     std::optional<int> result(unsigned tag) { return driver_->result(0, tag); }
 
+    // As if the disk had grown.
+    void allow_up_to(std::uint64_t size) { checked_.allow_up_to(size); }
     FakeDriver& driver() { return *driver_; }
     Queue& queue() { return *queue_; }
 
@@ -53,6 +56,7 @@ private:
     std::shared_ptr<FakeDriver> driver_;
     CheckedTarget checked_;
     unsigned depth_;
+    SharedPlace nothing_shared_{nullptr};
     std::unique_ptr<Queue> queue_;
 };
 

@@ -1,0 +1,294 @@
+// SPDX-License-Identifier: MIT
+// The life of a device: add, describe, fetch, start, or take over; serve; stop, join, delete, or
+// leave.
+#include "running.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <poll.h>
+#include <sys/signalfd.h>
+#include <thread>
+#include <utility>
+
+#include "copy_choice.h"
+#include "stop_signals.h"
+#include "uapi.h"
+
+namespace ublk {
+
+namespace {
+
+constexpr Milliseconds longest_farewell{2000};
+constexpr Milliseconds longest_pause{50};
+
+Result<void> check_new_size(Geometry geometry, std::uint64_t size, const SizeRequest& request) {
+    const std::uint64_t before = std::exchange(geometry.size_bytes, size);
+    if (Result<void> valid = validate(geometry); !valid)
+        return valid;
+    if (size < before && !request.may_shrink)
+        return Error{EINVAL,
+                     "shrink from " + std::to_string(before) + " to " + std::to_string(size) +
+                         " bytes",
+                     "what lies behind the new end will be out of reach: shrink what is on the "
+                     "disk first, then use --shrink",
+                     ErrorKind::usage};
+    return {};
+}
+
+void consume_signal(int signal_fd) {
+    signalfd_siginfo consumed{};
+    static_cast<void>(::read(signal_fd, &consumed, sizeof consumed));
+}
+
+} // namespace
+
+Server::Running::Running(std::shared_ptr<DriverPort> driver, Control control,
+                         std::shared_ptr<QueueThread::Device> device, Milliseconds timeout)
+    : driver_(std::move(driver)), control_(std::move(control)), device_(std::move(device)),
+      path_(block_device_path(device_->info.number)), timeout_(timeout) {}
+
+Server::Running::~Running() {
+    if (duty_ == Duty::remove)
+        static_cast<void>(stop());
+}
+
+Result<void> Server::Running::bring_up() {
+    duty_ = Duty::remove;
+    const Geometry geometry = geometry_for(copy().mode, device_->checked.geometry());
+    if (Result<void> set = control_.set_geometry(number(), geometry); !set)
+        return set;
+    if (Result<void> serving = begin_serving(); !serving)
+        return serving;
+    if (Result<void> shared = share_memory(); !shared)
+        return shared;
+    if (Result<void> started = control_.start(number(), ::getpid()); !started)
+        return started;
+    return driver_->find_block_device(number());
+}
+
+// Whatever fails, the device goes on waiting for a server.
+Result<void> Server::Running::take_over() {
+    if (Result<void> vacant = wait_until_vacant(); !vacant)
+        return vacant;
+    Result<void> taken = begin_serving();
+    if (taken)
+        complain(share_memory()); // without it all is copied, which is better than no server
+    if (taken)
+        taken = control_.end_recovery(number(), ::getpid());
+    if (taken)
+        taken = driver_->find_block_device(number());
+    if (taken) {
+        duty_ = Duty::remove;
+        return taken;
+    }
+    // A server that has just begun to fetch is sent away like one that serves.
+    static_cast<void>(control_.quiesce(number(), timeout_));
+    leave();
+    return taken;
+}
+
+// The old server may have died just now, and its end takes a moment.
+Result<void> Server::Running::wait_until_vacant() {
+    const Deadline limit = deadline();
+    for (Milliseconds pause{1};; pause = std::min(2 * pause, longest_pause)) {
+        Result<void> vacant = control_.start_recovery(number());
+        if (vacant || vacant.error().code != EBUSY || std::chrono::steady_clock::now() > limit)
+            return vacant;
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+Result<void> Server::Running::begin_serving() {
+    Result<UniqueFd> char_device = driver_->open_char_device(number());
+    if (!char_device)
+        return char_device.error();
+    char_device_ = std::move(*char_device);
+    return start_queues();
+}
+
+// Before the first request can come.
+Result<void> Server::Running::share_memory() {
+    SharedPlace& shared = device_->shared;
+    if (!shared.memory())
+        return {};
+    Result<unsigned> index = control_.share(number(), *shared.memory());
+    if (!index) {
+        shared.is_not_registered();
+        return index.error();
+    }
+    shared_as_ = *index;
+    shared.is_registered_as(*index);
+    return {};
+}
+
+// No queue is at work in it any more.
+void Server::Running::stop_sharing() {
+    if (shared_as_)
+        complain(control_.unshare(number(), *shared_as_));
+    shared_as_.reset();
+}
+
+Result<void> Server::Running::start_queues() {
+    for (unsigned index = 0; index < info().queues; ++index) {
+        Result<std::vector<unsigned>> cpus = control_.queue_cpus(number(), index);
+        if (!cpus)
+            return cpus.error();
+        queues_.emplace_back(device_, char_device_.get(), index, std::move(*cpus));
+    }
+    const Deadline limit = deadline();
+    for (QueueThread& queue : queues_)
+        if (Result<void> ready = queue.wait_until_ready(limit); !ready)
+            return ready;
+    return {};
+}
+
+Result<End> Server::Running::run(const std::vector<Watch>& also) {
+    const sigset_t signals = stop_signals();
+    const UniqueFd signal_fd{::signalfd(-1, &signals, SFD_CLOEXEC)};
+    if (!signal_fd)
+        return Error{errno, "create a signalfd"};
+    std::vector<pollfd> events{{signal_fd.get(), POLLIN, 0}, {device_->ended.get(), POLLIN, 0}};
+    for (const Watch& watch : also)
+        events.push_back({watch.descriptor, POLLIN, 0});
+
+    while (!events[0].revents && !events[1].revents) {
+        if (::poll(events.data(), events.size(), -1) < 0) {
+            if (errno != EINTR)
+                return Error{errno, "wait for a signal"};
+            continue;
+        }
+        for (std::size_t i = 0; i < also.size(); ++i)
+            if (events[i + 2].revents)
+                also[i].handle();
+    }
+    if (events[0].revents) {
+        consume_signal(signal_fd.get());
+    } else if (makes_room()) {
+        leave();
+        return End::left;
+    }
+    if (Result<void> stopped = stop(); !stopped)
+        return stopped.error();
+    return End::removed;
+}
+
+// Queues end when their disk is removed, and when the server is sent away for another one to come.
+// A disk that is just being removed still counts as live, but not to this command.
+bool Server::Running::makes_room() {
+    if (recovery_of(info().features) == Recovery::off)
+        return false;
+    const Result<DeviceInfo> found = control_.info(number());
+    if (!found || found->state == DeviceState::dead)
+        return false;
+    const Result<void> quiesced = control_.quiesce(number(), Milliseconds{1});
+    return quiesced || quiesced.error().code != ENODEV;
+}
+
+// The driver decides what becomes of requests that the target has not finished by then.
+void Server::Running::leave() {
+    duty_ = Duty::none;
+    const Result<void> ended = wait_for_queues();
+    complain(ended);
+    if (ended)
+        stop_sharing();
+    char_device_ = UniqueFd{};
+}
+
+void Server::Running::complain(const Result<void>& result) const {
+    if (!result)
+        std::fprintf(stderr, "ublk: %s: %s\n", path_.c_str(), result.error().message().c_str());
+}
+
+Result<void> Server::Running::wait_for_queues() {
+    const Deadline limit = deadline();
+    Result<void> outcome{};
+    for (QueueThread& queue : queues_)
+        if (!queue.wait_until_ended(limit))
+            outcome = Error{ETIMEDOUT, "wait for the target to finish its requests"};
+    return outcome;
+}
+
+// Goes on after a failure: each step brings the device closer to its end.
+Result<void> Server::Running::stop() {
+    if (duty_ == Duty::none)
+        return {};
+    duty_ = Duty::none;
+    Result<void> outcome = control_.stop(number());
+    if (!outcome && outcome.error().code == ENODEV)
+        outcome = {};
+    if (Result<void> ended = wait_for_queues(); !ended)
+        outcome = outcome ? ended : outcome;
+    else
+        stop_sharing();
+    Result<void> removed = remove();
+    return outcome ? removed : outcome;
+}
+
+// Deletes while the char device is open, which pins the number: afterwards somebody else may have
+// it.
+Result<void> Server::Running::remove() {
+    Result<void> removed = control_.remove_without_waiting(number());
+    char_device_ = UniqueFd{};
+    if (!removed && removed.error().code == EOPNOTSUPP)
+        return control_.remove(number());
+    if (!removed)
+        return removed.error().code == ENODEV ? Result<void>{} : removed;
+    return wait_until_gone();
+}
+
+// The kernel closes rings in the background, and each pins the number. So does whoever still has
+// the block device open, for as long as they like: nothing of ours, so not worth more than a
+// moment.
+Result<void> Server::Running::wait_until_gone() {
+    const Deadline limit = std::chrono::steady_clock::now() + std::min(timeout_, longest_farewell);
+    for (Milliseconds pause{1}; std::chrono::steady_clock::now() < limit; pause *= 2) {
+        const Result<DeviceInfo> found = control_.info(number());
+        if (!found)
+            return found.error().code == ENODEV ? Result<void>{} : found.error();
+        if (found->server > 0 && found->server != ::getpid())
+            return {}; // the number is in use again
+        std::this_thread::sleep_for(pause);
+    }
+    return {};
+}
+
+// Nothing is touched before all that can be checked is. Then the target comes first, for requests
+// can come as soon as the driver knows the new size.
+Result<Resized> Server::Running::resize(const SizeRequest& request) {
+    if (Result<void> can = control_.require("resize", UBLK_F_UPDATE_SIZE); !can)
+        return can.error();
+    const Result<Geometry> now = control_.geometry(number());
+    if (!now)
+        return now.error();
+    if (request.bytes)
+        if (Result<void> fits = check_new_size(*now, *request.bytes, request); !fits)
+            return fits.error();
+    const Result<std::uint64_t> bytes = device_->target->resize(request.bytes);
+    if (!bytes)
+        return bytes.error();
+    if (Result<void> fits = check_new_size(*now, *bytes, request); !fits)
+        return fits.error();
+    const Resized outcome{.before = now->size_bytes, .after = *bytes};
+    if (outcome.after == outcome.before)
+        return outcome;
+    device_->checked.allow_up_to(outcome.after);
+    if (Result<void> set = control_.set_size(number(), outcome.after); !set)
+        return set.error();
+    return outcome;
+}
+
+Statistics Server::Running::statistics() const {
+    Statistics sum;
+    for (const QueueThread& queue : queues_) {
+        const Statistics one = queue.statistics();
+        sum.requests += one.requests;
+        sum.rejected += one.rejected;
+        sum.contract_violations += one.contract_violations;
+        sum.frame_heap_allocations += one.frame_heap_allocations;
+    }
+    return sum;
+}
+
+} // namespace ublk

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+// Running is what a server does with its device: brings it up or takes it over, serves it, and
+// removes it or leaves it to the next server.
+#ifndef UBLK_LIB_RUNNING_H
+#define UBLK_LIB_RUNNING_H
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include <ublk/server.h>
+
+#include "driver_port.h"
+#include "queue_thread.h"
+
+namespace ublk {
+
+class Server::Running {
+public:
+    Running(std::shared_ptr<DriverPort> driver, Control control,
+            std::shared_ptr<QueueThread::Device> device, Milliseconds timeout);
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    ~Running();
+
+    // One of the two comes first: a device that was just added, or one that has lost its server.
+    Result<void> bring_up();
+    Result<void> take_over();
+
+    Result<End> run(const std::vector<Watch>& also);
+    Result<void> stop();
+    Result<Resized> resize(const SizeRequest& request);
+
+    const std::string& path() const { return path_; }
+    const DeviceInfo& info() const { return device_->info; }
+    const CopyChoice& copy() const { return device_->copy; }
+    Statistics statistics() const;
+
+private:
+    // Whose the device is: what has to become of it when this object goes.
+    enum class Duty {
+        none,   // somebody else's, or gone
+        remove, // ours
+    };
+
+    int number() const { return device_->info.number; }
+    Deadline deadline() const { return std::chrono::steady_clock::now() + timeout_; }
+    Result<void> wait_until_vacant();
+    Result<void> start_queues();
+    Result<void> begin_serving();
+    Result<void> share_memory();
+    void stop_sharing();
+    Result<void> wait_for_queues();
+    bool makes_room();
+    void leave();
+    void complain(const Result<void>& result) const;
+    Result<void> remove();
+    Result<void> wait_until_gone();
+
+    std::shared_ptr<DriverPort> driver_;
+    Control control_;
+    std::shared_ptr<QueueThread::Device> device_;
+    std::string path_;
+    Milliseconds timeout_;
+    UniqueFd char_device_{};
+    std::vector<QueueThread> queues_{};
+    std::optional<unsigned> shared_as_{};
+    Duty duty_ = Duty::none;
+};
+
+} // namespace ublk
+
+#endif
