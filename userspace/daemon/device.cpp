@@ -5,16 +5,17 @@
 #include <cerrno>
 
 #include <nlohmann/json.hpp>
+#include <ublk/recovery.h>
 
 #include "process.h"
 
 namespace ublk::daemon {
 
-// A record left by a server that was killed says nothing about a later device of the same number.
-static bool belongs_to(const ServerRecord& record, const Paths& paths, const DeviceInfo& info) {
-    if (info.server > 0)
-        return record.server.pid == info.server;
-    return record.server != identify_process(paths, record.server.pid);
+std::optional<ServerRecord> record_of(const Paths& paths, const DeviceInfo& info) {
+    auto record = StateDirectory(paths).read(info.number);
+    if (!record || !*record || (*record)->mark != info.mark)
+        return std::nullopt;
+    return **record;
 }
 
 Result<DeviceInfo> find_device(Control& control, int number) {
@@ -31,9 +32,7 @@ Device describe_device(const Paths& paths, Control& control, const DeviceInfo& i
     device.info = info;
     if (auto geometry = control.geometry(info.number); geometry && geometry->size_bytes)
         device.geometry = *geometry;
-    auto record = StateDirectory(paths).read(info.number);
-    if (record && *record && belongs_to(**record, paths, info))
-        device.record = **record;
+    device.record = record_of(paths, info);
     device.server_alive = info.server > 0 && ProcessHandle(info.server).alive();
     return device;
 }
@@ -50,6 +49,7 @@ nlohmann::ordered_json summary_json(const Device& device) {
                                 {"target", nullptr},
                                 {"size", nullptr},
                                 {"state", device_state(device)},
+                                {"recovery", name_of(recovery_of(device.info.features))},
                                 {"pid", nullptr}};
     if (device.record)
         json["target"] = device.record->target;

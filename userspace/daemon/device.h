@@ -24,6 +24,10 @@ struct Device {
 // The driver's answer, with a hint for a device that does not exist.
 Result<DeviceInfo> find_device(Control& control, int number);
 
+// Nothing for a device that another program made, or if the record cannot be read. One left by a
+// server that was killed says nothing about a later device of the same number.
+std::optional<ServerRecord> record_of(const Paths& paths, const DeviceInfo& info);
+
 Device describe_device(const Paths& paths, Control& control, const DeviceInfo& info);
 
 // The driver's state, or "orphaned" for a device whose server has died.

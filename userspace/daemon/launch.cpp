@@ -12,10 +12,11 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include "packet.h"
 
 namespace ublk::daemon {
 
@@ -27,17 +28,14 @@ constexpr std::string_view acceptance = "accepted";
 constexpr std::string_view question = "still there?";
 constexpr std::string_view presence = "here";
 
-std::string encode(const Error& error) {
-    json document{{"code", error.code},
-                  {"step", error.step},
-                  {"hint", error.hint},
-                  {"kind", static_cast<int>(error.kind)}};
-    return json{{"error", document}}.dump(-1, ' ', false, json::error_handler_t::replace);
-}
+std::string encode(const Error& error) { return encode_packet({{"error", pack_error(error)}}); }
 
 std::string encode(const Ready& ready) {
-    json document{{"number", ready.number}, {"size", ready.size_bytes}, {"server", ready.server}};
-    return json{{"ready", document}}.dump();
+    json document{{"number", ready.number},
+                  {"target", ready.target},
+                  {"size", ready.size_bytes},
+                  {"server", ready.server}};
+    return encode_packet({{"ready", document}});
 }
 
 Result<Ready> decode(const std::string& text) {
@@ -45,36 +43,13 @@ Result<Ready> decode(const std::string& text) {
         auto document = json::parse(text);
         if (document.contains("ready")) {
             const auto& ready = document["ready"];
-            return Ready{ready.at("number"), ready.at("size"), ready.at("server")};
+            return Ready{ready.at("number"), ready.at("target"), ready.at("size"),
+                         ready.at("server")};
         }
-        const auto& error = document.at("error");
-        return Error{error.at("code"), error.at("step"), error.at("hint"),
-                     static_cast<ErrorKind>(error.at("kind").get<int>())};
+        return unpack_error(document.at("error"));
     } catch (const json::exception&) {
         return Error{EBADMSG, "report of the server"};
     }
-}
-
-bool send_packet(const UniqueFd& socket, std::string_view text) {
-    return ::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL) ==
-           static_cast<ssize_t>(text.size());
-}
-
-// Fails with ETIMEDOUT, or with EPIPE when the other side is gone.
-Result<std::string> receive_packet(const UniqueFd& socket, Deadline deadline) {
-    pollfd event{socket.get(), POLLIN, 0};
-    int ready = 0;
-    do {
-        ready = ::poll(&event, 1, poll_timeout(deadline));
-    } while (ready < 0 && errno == EINTR);
-    if (ready == 0)
-        return Error{ETIMEDOUT, "wait for the other process"};
-
-    std::array<char, 16384> packet{};
-    ssize_t got = ready < 0 ? -1 : ::recv(socket.get(), packet.data(), packet.size(), 0);
-    if (got <= 0)
-        return Error{got < 0 ? errno : EPIPE, "hear from the other process"};
-    return std::string(packet.data(), static_cast<std::size_t>(got));
 }
 
 // Its end within the deadline, or else by force.
@@ -153,7 +128,8 @@ void Launched::accept() {
     send_packet(socket, acceptance);
 }
 
-Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadline deadline) {
+Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadline deadline,
+                        Late late) {
     std::array<int, 2> ends{};
     if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()) < 0)
         return Error{errno, "socketpair"};
@@ -178,7 +154,7 @@ Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadl
 
     parent_end = UniqueFd{};
     if (!packet && packet.error().code == ETIMEDOUT)
-        ::kill(child, SIGTERM);
+        ::kill(child, late == Late::killed ? SIGKILL : SIGTERM);
     const int status = reap(child, Clock::now() + std::chrono::seconds(10));
     if (packet)
         return ready.error();

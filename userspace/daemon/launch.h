@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <string>
 
 #include <sys/types.h>
 #include <ublk/result.h>
@@ -18,6 +19,7 @@ namespace ublk::daemon {
 // What a server says about itself when its device is live.
 struct Ready {
     int number = -1; // N of /dev/ublkbN
+    std::string target{};
     std::uint64_t size_bytes = 0;
     pid_t server = 0;
 
@@ -63,8 +65,15 @@ private:
     Deadline deadline_;
 };
 
+// What becomes of a server that has not reported in time.
+enum class Late {
+    ends,   // it is told to take its device down
+    killed, // its device may be worth more than it is
+};
+
 // Runs `serve` in a child with a session of its own and returns when that has reported.
-Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadline deadline);
+Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadline deadline,
+                        Late late = Late::ends);
 
 } // namespace ublk::daemon
 

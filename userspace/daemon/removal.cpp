@@ -7,6 +7,8 @@
 #include <chrono>
 #include <csignal>
 #include <optional>
+#include <string_view>
+#include <thread>
 #include <utility>
 
 #include <fcntl.h>
@@ -29,10 +31,10 @@ constexpr std::chrono::seconds forced_server_limit{12}; // above what a server w
 constexpr std::chrono::seconds kill_limit{5};
 constexpr std::chrono::seconds claim_limit{2};
 
-Error busy(int number, const std::vector<std::string>& holders) {
+Error busy(int number, const std::vector<std::string>& holders, std::string_view way_out) {
     return Error{EBUSY,
                  fmt::format("{} is {}", block_device_path(number), fmt::join(holders, ", ")),
-                 "let go of it first, or use --force"};
+                 fmt::format("let go of it first, or {}", way_out)};
 }
 
 // Keeps the device from being mounted, swapped to or stacked upon from now on; fails if it is.
@@ -40,14 +42,14 @@ Result<UniqueFd> open_exclusively(const Paths& paths, int number) {
     UniqueFd fd{
         ::open(paths.block_node(number).c_str(), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC)};
     if (!fd && errno == EBUSY)
-        return busy(number, {"in exclusive use"});
+        return busy(number, {"in exclusive use"}, "use --force");
     // A device that cannot be opened for another reason is not in use either.
     return fd;
 }
 
 Result<UniqueFd> claim_unused(const Paths& paths, const DeviceInfo& info) {
     if (auto holders = find_holders(paths, info.number); !holders.empty())
-        return busy(info.number, holders);
+        return busy(info.number, holders, "use --force");
     // Opening a device whose server has died may wait for that server.
     if (info.state != DeviceState::live || !ProcessHandle(info.server).alive())
         return UniqueFd{};
@@ -107,6 +109,22 @@ Result<void> remove_by_driver(Control& control, int number, UniqueFd claim, Forc
     return !removed && removed.error().code == EOPNOTSUPP ? control.remove(number) : removed;
 }
 
+// The driver knows better than any look at processes whether somebody has it open, but not who.
+// Probes of udev, which are nobody's, have a moment to end.
+Result<void> stop_unless_used(const Paths& paths, Control& control, int number) {
+    const Deadline limit = Clock::now() + claim_limit;
+    for (;;) {
+        auto stopped = control.stop_unless_open(number);
+        if (stopped || stopped.error().code != EBUSY)
+            return stopped;
+        if (auto holders = find_holders(paths, number); !holders.empty())
+            return busy(number, holders, "leave --safe out");
+        if (Clock::now() > limit)
+            return stopped;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+}
+
 } // namespace
 
 Result<void> remove_device(const Paths& paths, Control& control, int number, Force force) {
@@ -147,6 +165,30 @@ Result<void> remove_device(const Paths& paths, Control& control, int number, For
     if (record || !read)
         state.remove(number, record ? record->server : ProcessIdentity{});
     return {};
+}
+
+Result<void> stop_device(const Paths& paths, Control& control, int number, Stop how) {
+    auto info = find_device(control, number);
+    if (!info)
+        return info.error();
+    const auto record = record_of(paths, *info);
+    const auto server = running_server(paths, record);
+    auto stopped = allow_missing(how == Stop::safely ? stop_unless_used(paths, control, number)
+                                                     : control.stop(number));
+    if (!stopped || !record)
+        return stopped;
+    if (!server) {
+        auto removed = allow_missing(control.remove_without_waiting(number));
+        if (removed)
+            StateDirectory(paths).remove(number, record->server);
+        return removed;
+    }
+    if (server->wait_until_gone(Clock::now() + server_limit))
+        return {};
+    return Error{
+        ETIMEDOUT,
+        fmt::format("server {} of {} does not end", record->server.pid, block_device_path(number)),
+        "ublkd del --force kills it"};
 }
 
 } // namespace ublk::daemon

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Deleting a device, whatever condition it and its server are in.
+// Stopping and deleting a device, whatever condition it and its server are in.
 #ifndef UBLKD_REMOVAL_H
 #define UBLKD_REMOVAL_H
 
@@ -18,6 +18,15 @@ enum class Force {
 // Returns when a server of ours has gone, no record is left and the number is free again; with
 // force, that lasts until the users of the device have let go. Takes bounded time.
 Result<void> remove_device(const Paths& paths, Control& control, int number, Force force);
+
+enum class Stop {
+    always, // users get I/O errors
+    safely, // a device in use stays
+};
+
+// Takes the disk away. A server of ours then deletes the device, and is waited for; without one it
+// is deleted here. A device of another program is left to that. Nothing to do if it has no disk.
+Result<void> stop_device(const Paths& paths, Control& control, int number, Stop how);
 
 } // namespace ublk::daemon
 

@@ -3,29 +3,34 @@
 #include "serve.h"
 
 #include <cerrno>
+#include <cstring>
 #include <ctime>
+#include <optional>
+#include <thread>
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/random.h>
 #include <ublk/control.h>
 #include <unistd.h>
 
+#include "../targets/registry.h"
+#include "device.h"
 #include "mounts.h"
+#include "output.h"
 #include "process.h"
+#include "questions.h"
+#include "server_socket.h"
 #include "state.h"
 
 namespace ublk::daemon {
 
-std::string describe_server(const Paths& paths, const DeviceInfo& info) {
-    std::string text = info.server > 0 ? fmt::format("process {} ({})", info.server,
-                                                     process_name(paths, info.server))
-                                       : "no process";
-    auto record = StateDirectory(paths).read(info.number);
-    if (record && *record)
-        text += fmt::format(", target {}", (*record)->target);
-    return text;
-}
+namespace {
 
-static Result<void> check_number_is_free(const Paths& paths, int number) {
+// How long a process that was killed may still look alive.
+constexpr std::chrono::seconds death_limit{5};
+
+Result<void> check_number_is_free(const Paths& paths, int number) {
     auto control = Control::open();
     if (!control)
         return control.error();
@@ -39,50 +44,248 @@ static Result<void> check_number_is_free(const Paths& paths, int number) {
     return {};
 }
 
-static ServerRecord make_record(const ServeRequest& request, const Paths& paths,
-                                const Server& server) {
-    return {server.info().number, std::string(request.target->name),
-            request.options,      identify_process(paths, ::getpid()),
-            std::time(nullptr),   server.copy()};
+// Not 0, which is that of servers without one, and exact in whatever reads JSON.
+Result<std::uint64_t> make_mark() {
+    constexpr std::uint64_t exact = (std::uint64_t{1} << 53) - 1;
+    std::uint64_t mark = 0;
+    if (::getrandom(&mark, sizeof mark, 0) != sizeof mark)
+        return Error{errno, "get a random number"};
+    return (mark & exact) | 1;
 }
 
-static Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
-                                     std::unique_ptr<Target> target, const Announce& announce) {
+Result<std::shared_ptr<const SharedMemory>> map_shared(const std::string& path) {
+    auto memory = SharedMemory::map(path);
+    if (!memory)
+        return memory.error();
+    return std::shared_ptr<const SharedMemory>{std::make_shared<SharedMemory>(*std::move(memory))};
+}
+
+// The target has opened its files by their names; from here on only system paths are needed.
+Result<void> leave_surroundings(const Paths& paths) {
+    if (auto left = leave_mount_namespace(paths); !left)
+        return left;
+    if (::chdir("/") < 0)
+        return Error{errno, "chdir to /"};
+    return {};
+}
+
+Result<End> run(Server& server, const std::optional<ServerSocket>& socket) {
+    if (!socket)
+        return server.run();
+    const auto answer = [&](const nlohmann::json& question) {
+        return answer_question(server, question);
+    };
+    return server.run({{socket->descriptor(), [&] { socket->answer_one(answer); }}});
+}
+
+// A record stays with the device that it describes.
+Result<void> run_to_the_end(Server& server, const ServerRecord& record, const StateDirectory& state,
+                            const std::optional<ServerSocket>& socket) {
+    auto end = run(server, socket);
+    if (end && *end == End::left)
+        return {};
+    state.remove(record.number, record.server);
+    return end ? Result<void>{} : end.error();
+}
+
+Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
+                              std::unique_ptr<Target> target, const Announce& announce) {
     const std::uint64_t size = target->geometry().size_bytes;
-    auto server = Server::start(std::move(target), request.server);
+    ServerOptions options = request.server;
+    auto mark = make_mark();
+    if (!mark)
+        return mark.error();
+    options.mark = *mark;
+    auto server = Server::start(std::move(target), options);
     if (!server)
         return server.error();
 
     const StateDirectory state(paths);
     const int number = server->info().number;
-    const ServerRecord record = make_record(request, paths, *server);
+    const ServerRecord record{number,
+                              std::string(request.target->name),
+                              request.options,
+                              identify_process(paths, ::getpid()),
+                              std::time(nullptr),
+                              server->copy(),
+                              *mark,
+                              request.shared_file};
+    std::optional<ServerSocket> socket;
     auto result = state.write(record);
+    if (result) {
+        auto opened = ServerSocket::open(state, number);
+        if (opened)
+            socket = *std::move(opened);
+        else
+            result = opened.error();
+    }
     if (result)
-        result = announce({number, size, record.server.pid});
-    if (!result)
-        static_cast<void>(server->stop()); // the first error is the one to tell
-    else if (auto end = server->run(); !end)
-        result = end.error();
+        result = announce({number, record.target, size, record.server.pid});
+    if (result)
+        return run_to_the_end(*server, record, state, socket);
+    static_cast<void>(server->stop()); // the first error is the one to tell
     state.remove(number, record.server);
     return result;
+}
+
+// What a new server needs to know about a device that waits for one.
+struct Waiting {
+    DeviceInfo info{};
+    ServerRecord record{};
+    Geometry disk{};
+};
+
+Error cannot_recover(int code, int number, std::string hint, ErrorKind kind = ErrorKind::system) {
+    return Error{code, "recover " + block_device_path(number), std::move(hint), kind};
+}
+
+Result<DeviceInfo> find_waiting_device(const Paths& paths, Control& control, int number) {
+    const Deadline limit = Clock::now() + death_limit;
+    for (;;) {
+        auto info = find_device(control, number);
+        if (!info)
+            return info;
+        if (recovery_of(info->features) == Recovery::off)
+            return cannot_recover(EINVAL, number,
+                                  "it was added without recovery; see --recovery in ublkd help add",
+                                  ErrorKind::usage);
+        if (info->state == DeviceState::dead)
+            return cannot_recover(ENXIO, number, "its disk was stopped; delete it: ublkd del");
+        // The library waits for the rest of an end that has begun.
+        if (info->state != DeviceState::live || !ProcessHandle(info->server).alive())
+            return info;
+        if (Clock::now() > limit)
+            return Error{EBUSY,
+                         fmt::format("{} is served by {}", block_device_path(number),
+                                     describe_server(paths, *info)),
+                         "ublkd quiesce sends its server away"};
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+}
+
+Result<Waiting> find_waiting(const Paths& paths, int number) {
+    auto control = Control::open();
+    if (!control)
+        return control.error();
+    auto info = find_waiting_device(paths, *control, number);
+    if (!info)
+        return info.error();
+    auto record = record_of(paths, *info);
+    if (!record)
+        return cannot_recover(ENOENT, number,
+                              fmt::format("no record of it in {}; recover it with the program that "
+                                          "made it, or ublkd del",
+                                          paths.state));
+    // Its locks on the backing go with the old server.
+    if (!ProcessHandle(record->server.pid).wait_until_gone(Clock::now() + death_limit) &&
+        identify_process(paths, record->server.pid) == record->server)
+        return cannot_recover(
+            EBUSY, number,
+            fmt::format("its old server, process {}, is not gone yet", record->server.pid));
+    auto disk = control->geometry(number);
+    if (!disk)
+        return disk.error();
+    return Waiting{*info, *record, *disk};
+}
+
+// The driver knows the disk as it is; its options may say less, or have been another's since.
+GeometryRequest as_it_is(const Geometry& disk) {
+    return {disk.logical_block_size, disk.physical_block_size, disk.max_io_bytes, disk.read_only,
+            disk.size_bytes};
+}
+
+Result<std::unique_ptr<Target>> create_again(const ServerRecord& record, const Geometry& disk) {
+    auto target = targets::find(record.target);
+    if (!target)
+        return target.error();
+    std::vector<std::string> words;
+    for (const auto& [key, value] : record.options)
+        words.push_back(fmt::format("{}={}", key, value));
+    auto values = parse_options((*target)->options, words);
+    if (!values)
+        return values.error();
+    return (*target)->create(*values, as_it_is(disk));
+}
+
+// Whoever shared it may be gone. Then the driver copies, which is told where the copy mode is.
+std::shared_ptr<const SharedMemory> share_again(ServerRecord& record) {
+    if (record.shared_file.empty())
+        return nullptr;
+    auto memory = map_shared(record.shared_file);
+    if (memory) {
+        record.copy.reason = "there is shared memory";
+        return *std::move(memory);
+    }
+    record.copy.reason = fmt::format("all is copied: {}", memory.error().message());
+    return nullptr;
+}
+
+void log_failure(const Result<void>& result) {
+    if (!result)
+        print_error_line("ublkd: " + result.error().message());
+}
+
+} // namespace
+
+std::string describe_server(const Paths& paths, const DeviceInfo& info) {
+    std::string text = info.server > 0 ? fmt::format("process {} ({})", info.server,
+                                                     process_name(paths, info.server))
+                                       : "no process";
+    auto record = StateDirectory(paths).read(info.number);
+    if (record && *record)
+        text += fmt::format(", target {}", (*record)->target);
+    return text;
 }
 
 Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce) {
     auto target = request.target->create(request.values, request.geometry);
     if (!target)
         return target.error();
+    ServeRequest complete = request;
+    if (!request.shared_file.empty()) {
+        auto memory = map_shared(request.shared_file);
+        if (!memory)
+            return memory.error();
+        complete.server.shared_memory = *std::move(memory);
+    }
     if (auto created = StateDirectory(paths).create(); !created)
         return created;
     if (request.server.number >= 0)
         if (auto available = check_number_is_free(paths, request.server.number); !available)
             return available;
-
-    // The target has opened its files by their names; from here on only system paths are needed.
-    if (auto left = leave_mount_namespace(paths); !left)
+    if (auto left = leave_surroundings(paths); !left)
         return left;
-    if (::chdir("/") < 0)
-        return Error{errno, "chdir to /"};
-    return bring_up_and_run(request, paths, *std::move(target), announce);
+    return bring_up_and_run(complete, paths, *std::move(target), announce);
+}
+
+Result<void> take_over(int number, const Paths& paths, const Announce& announce) {
+    auto waiting = find_waiting(paths, number);
+    if (!waiting)
+        return waiting.error();
+    auto target = create_again(waiting->record, waiting->disk);
+    if (!target)
+        return target.error();
+    ServerRecord record = waiting->record;
+    RecoverOptions options;
+    options.shared_memory = share_again(record);
+    if (auto left = leave_surroundings(paths); !left)
+        return left;
+    auto server = Server::recover(number, *std::move(target), options);
+    if (!server)
+        return server.error();
+
+    const StateDirectory state(paths);
+    record.server = identify_process(paths, ::getpid());
+    record.started = std::time(nullptr);
+    log_failure(state.write(record));
+    auto opened = ServerSocket::open(state, number);
+    std::optional<ServerSocket> socket;
+    if (opened)
+        socket = *std::move(opened);
+    else
+        log_failure(opened.error());
+    log_failure(announce({number, record.target, waiting->disk.size_bytes, record.server.pid}));
+    return run_to_the_end(*server, record, state, socket);
 }
 
 } // namespace ublk::daemon

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// The life of a server process: create the target, bring the device up, keep its record, serve.
+// The life of a server process: create the target, bring the device up or take it over, keep its
+// record, serve.
 #ifndef UBLKD_SERVE_H
 #define UBLKD_SERVE_H
 
@@ -22,14 +23,21 @@ struct ServeRequest {
     std::map<std::string, std::string> options{}; // as given, for the record
     GeometryRequest geometry{};
     ServerOptions server{};
+    std::string shared_file{}; // for ServerOptions::shared_memory; empty: none
 };
 
-// Tells about a live device; an error takes the device down again.
+// Tells about a live device.
 using Announce = std::function<Result<void>(const Ready&)>;
 
-// Returns when the device has gone. All that can be checked without the driver is checked first,
-// and an error leaves no device and no record.
+// Returns when the device has gone, or is left to the next server. All that can be checked without
+// the driver is checked first, and an error, also of the announcement, leaves no device and no
+// record.
 Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce);
+
+// The same for a device that has lost its server: from its record, which must be this device's. An
+// error leaves it waiting. Once it is served nothing ends that, not even an announcement that
+// nobody hears: I/O has waited for it.
+Result<void> take_over(int number, const Paths& paths, const Announce& announce);
 
 // "process 71 (ublkd), target loop" for the server of a device, as far as known.
 std::string describe_server(const Paths& paths, const DeviceInfo& info);

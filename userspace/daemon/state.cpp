@@ -28,6 +28,8 @@ static std::string encode(const ServerRecord& record) {
                       {"pid", record.server.pid}, {"pid_start", record.server.start},
                       {"started", record.started}};
     json["copy"] = {{"mode", name_of(record.copy.mode)}, {"reason", record.copy.reason}};
+    json["mark"] = record.mark;
+    json["shmem"] = record.shared_file;
     return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -48,6 +50,8 @@ static std::optional<ServerRecord> decode(const std::string& text) {
         if (!mode)
             return std::nullopt;
         record.copy = {*mode, json.at("copy").at("reason").get<std::string>()};
+        record.mark = json.at("mark").get<std::uint64_t>();
+        record.shared_file = json.at("shmem").get<std::string>();
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;
@@ -68,6 +72,10 @@ std::string StateDirectory::file(int number) const {
 
 std::string StateDirectory::log(int number) const {
     return fmt::format("{}/{}.log", path_, number);
+}
+
+std::string StateDirectory::socket(int number) const {
+    return fmt::format("{}/{}.sock", path_, number);
 }
 
 Result<void> StateDirectory::create() const {
@@ -114,6 +122,7 @@ void StateDirectory::remove(int number, const ProcessIdentity& server) const {
         return;
     ::unlink(file(number).c_str());
     ::unlink(log(number).c_str());
+    ::unlink(socket(number).c_str());
 }
 
 std::vector<int> StateDirectory::numbers() const {

@@ -25,6 +25,8 @@ struct ServerRecord {
     ProcessIdentity server;
     std::int64_t started = 0; // seconds since the epoch
     CopyChoice copy{};
+    std::uint64_t mark = 0; // DeviceInfo::mark, which tells this device from others of its number
+    std::string shared_file{}; // of memory shared with users; empty: none
 };
 
 class StateDirectory {
@@ -33,6 +35,8 @@ public:
 
     std::string file(int number) const;
     std::string log(int number) const;
+    std::string socket(int number) const;
+    const std::string& path() const { return path_; }
 
     Result<void> create() const;
     Result<void> write(const ServerRecord& record) const;
@@ -40,8 +44,8 @@ public:
     // Nothing when there is no file; an error when it is not one of ours.
     Result<std::optional<ServerRecord>> read(int number) const;
 
-    // Removes record and log unless they belong to another server by now: a device number can be in
-    // use again the moment it is free.
+    // Removes record, log and socket unless they belong to another server by now: a device number
+    // can be in use again the moment it is free.
     void remove(int number, const ProcessIdentity& server) const;
 
     std::vector<int> numbers() const;

@@ -1,39 +1,26 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd add`: makes a device from a target and leaves a server behind.
 #include <cerrno>
-#include <chrono>
 #include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <ublk/control.h>
 #include <ublk/options.h>
-#include <ublk/unique_fd.h>
-#include <unistd.h>
 
 #include "../targets/registry.h"
-#include "launch.h"
-#include "node.h"
 #include "number.h"
-#include "output.h"
-#include "process.h"
 #include "serve.h"
-#include "state.h"
+#include "start.h"
 #include "table.h"
 #include "verb.h"
 
 namespace ublk::daemon {
 
 namespace {
-
-// All of it together; each step of the library has a shorter limit of its own.
-constexpr std::chrono::seconds start_limit{45};
-constexpr std::chrono::seconds node_limit{10};
 
 constexpr std::uint64_t most_queues = 4096;
 constexpr std::uint64_t most_requests = 4096;
@@ -72,16 +59,6 @@ std::map<std::string, std::string> split(const std::vector<std::string>& words) 
     return options;
 }
 
-// The server's messages go to a file beside its record once it has no terminal any more.
-Result<void> redirect_log(const Paths& paths, int number) {
-    const std::string path = StateDirectory(paths).log(number);
-    UniqueFd log{::open(path.c_str(),
-                        O_WRONLY | O_CREAT | O_TRUNC | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0644)};
-    if (!log || ::dup2(log.get(), STDERR_FILENO) < 0)
-        return Error{errno, "log to " + path};
-    return {};
-}
-
 // A number given on the command line, or what holds without it.
 Result<std::uint64_t> given_or(std::uint64_t otherwise, std::string_view option,
                                const std::optional<std::string>& text, Range range) {
@@ -100,20 +77,6 @@ Result<std::uint32_t> size_or_zero(std::string_view option,
                      fmt::format("use a size up to {}", format_size(largest_geometry_size)),
                      ErrorKind::usage};
     return static_cast<std::uint32_t>(*size);
-}
-
-// Fails when the reader has gone or the disk is full: a device that nobody hears of must not stay.
-Result<void> print_ready(const Ready& ready, std::string_view target, const Context& context) {
-    const std::string path = context.paths.block_node(ready.number);
-    if (context.json)
-        print_json({{"device", path},
-                    {"id", ready.number},
-                    {"target", target},
-                    {"size", ready.size_bytes},
-                    {"pid", ready.server}});
-    else
-        print(path + "\n");
-    return flush_output();
 }
 
 class Add final : public Verb {
@@ -135,8 +98,13 @@ public:
                          "physical block size");
         arguments.option("--max-io", "BYTES", max_io_, "longest read or write");
         arguments.option("--copy", "MODE", copy_,
-                         "how data get to the server and back: auto, driver, user or zero (default "
-                         "auto)");
+                         "how data get to the server and back: auto, driver, user, zero or shmem "
+                         "(default auto)");
+        arguments.option("--shmem", "FILE", shared_file_,
+                         "memory to share with users of the disk, for --copy=shmem");
+        arguments.option("--recovery", "MODE", recovery_,
+                         "what becomes of the disk without its server: off, queue, reissue or fail "
+                         "(default off)");
         arguments.flag("-r,--read-only", read_only_, "refuse to write");
         arguments.flag("--foreground", foreground_, "serve in this process, until Ctrl-C");
     }
@@ -148,8 +116,18 @@ public:
             "  driver  the driver copies to and from buffers of the server; always possible\n"
             "  user    the server copies, with buffers only while it needs them\n"
             "  zero    nobody copies; for targets that hand the data on, such as loop\n"
+            "  shmem   nobody copies what lies in FILE, which users of the disk map, too: a file "
+            "on\n"
+            "          hugetlbfs or in /dev/shm, or /proc/PID/fd/N for a memfd; of other memory "
+            "the\n"
+            "          driver copies. Nobody may make FILE shorter: that kills the server\n"
             "  auto    zero if driver and target can, else driver; ublkd show tells which and "
-            "why\n";
+            "why\n"
+            "\nRecovery modes:\n"
+            "  off      the disk goes with its server\n"
+            "  queue    it stays: what the server had fails, the rest waits for ublkd recover\n"
+            "  reissue  it stays, and all waits; what was done but not answered is done twice\n"
+            "  fail     it stays, and I/O fails until ublkd recover\n";
         for (const TargetInfo* target : targets::all()) {
             text += fmt::format("\nKeys of {} ({}):\n", target->name, target->summary);
             std::vector<Row> rows;
@@ -167,7 +145,10 @@ public:
         auto request = make_request();
         if (!request)
             return request.error();
-        auto done = foreground_ ? run_here(*request, context) : run_behind(*request, context);
+        const auto service = [&](const Announce& announce) {
+            return serve(*request, context.paths, announce);
+        };
+        auto done = foreground_ ? start_here(service, context) : start_behind(service, context);
         if (!done)
             return in_context(target_, done.error());
         return Exit::ok;
@@ -189,7 +170,13 @@ private:
         auto server = server_options();
         if (!server)
             return server.error();
-        return ServeRequest{*target, *values, split(words), *geometry, *server};
+        return ServeRequest{*target, *values, split(words), *geometry, *server, shared_file()};
+    }
+
+    // The server's working directory is another one.
+    std::string shared_file() const {
+        std::error_code error;
+        return shared_file_ ? std::filesystem::absolute(*shared_file_, error).string() : "";
     }
 
     Result<GeometryRequest> geometry_request() const {
@@ -221,6 +208,12 @@ private:
                 return copy.error();
             options.copy = *copy;
         }
+        if (recovery_) {
+            auto recovery = parse_recovery(*recovery_);
+            if (!recovery)
+                return recovery.error();
+            options.recovery = *recovery;
+        }
         if (number_) {
             auto number = parse_number_in("--number", *number_, {0, highest_number});
             if (!number)
@@ -228,44 +221,6 @@ private:
             options.number = static_cast<int>(*number);
         }
         return options;
-    }
-
-    static Result<void> run_here(const ServeRequest& request, const Context& context) {
-        return serve(request, context.paths, [&](const Ready& ready) -> Result<void> {
-            auto usable = wait_for_node(context.paths, ready, Clock::now() + node_limit);
-            return usable ? print_ready(ready, request.target->name, context) : usable;
-        });
-    }
-
-    static Result<void> run_behind(const ServeRequest& request, const Context& context) {
-        const Deadline deadline = Clock::now() + start_limit;
-        const auto serve_in_child = [&](const Launcher& launcher) {
-            bool has_log = false;
-            const auto announce = [&](const Ready& ready) -> Result<void> {
-                auto redirected = redirect_log(context.paths, ready.number);
-                has_log = redirected.ok();
-                return redirected ? launcher.report_ready(ready, deadline) : redirected;
-            };
-            auto served = serve(request, context.paths, announce);
-            if (!served && has_log)
-                print_error_line(served.error().message());
-            else if (!served)
-                launcher.report_error(served.error());
-        };
-
-        auto server = launch(serve_in_child, deadline);
-        if (!server)
-            return server.error();
-        auto usable = wait_for_node(context.paths, server->ready(), Clock::now() + node_limit);
-        if (!usable)
-            return usable;
-        // Opening a disk whose partitions are read lasts as long as its server takes, or lives.
-        if (auto alive = server->confirm(); !alive)
-            return alive;
-        if (auto printed = print_ready(server->ready(), request.target->name, context); !printed)
-            return printed;
-        server->accept();
-        return {};
     }
 
     std::string target_;
@@ -277,6 +232,8 @@ private:
     std::optional<std::string> physical_block_size_;
     std::optional<std::string> max_io_;
     std::optional<std::string> copy_;
+    std::optional<std::string> shared_file_;
+    std::optional<std::string> recovery_;
     bool read_only_ = false;
     bool foreground_ = false;
 };

@@ -5,6 +5,7 @@
 
 #include <nlohmann/json.hpp>
 #include <ublk/control.h>
+#include <ublk/recovery.h>
 
 #include "device.h"
 #include "number.h"
@@ -51,13 +52,13 @@ private:
     }
 
     static std::string as_table(const std::vector<Device>& devices) {
-        std::vector<Row> rows{{"DEVICE", "TARGET", "SIZE", "STATE", "PID"}};
+        std::vector<Row> rows{{"DEVICE", "TARGET", "SIZE", "STATE", "RECOVERY", "PID"}};
         for (const Device& device : devices)
-            rows.push_back({block_device_path(device.info.number),
-                            device.record ? device.record->target : "-",
-                            device.geometry ? format_size(device.geometry->size_bytes) : "-",
-                            device_state(device),
-                            device.info.server > 0 ? std::to_string(device.info.server) : "-"});
+            rows.push_back(
+                {block_device_path(device.info.number), device.record ? device.record->target : "-",
+                 device.geometry ? format_size(device.geometry->size_bytes) : "-",
+                 device_state(device), std::string(name_of(recovery_of(device.info.features))),
+                 device.info.server > 0 ? std::to_string(device.info.server) : "-"});
         return format_table(rows);
     }
 };

@@ -64,10 +64,13 @@ ordered_json server_json(const Paths& paths, const Device& device) {
 }
 
 ordered_json copy_json(const Device& device) {
-    if (device.record)
-        return {{"mode", name_of(device.record->copy.mode)},
-                {"reason", device.record->copy.reason}};
-    return {{"mode", name_of(copy_mode_of(device.info.features))}, {"reason", nullptr}};
+    ordered_json json{{"mode", name_of(copy_mode_of(device.info.features))}, {"reason", nullptr}};
+    if (device.record) {
+        json["reason"] = device.record->copy.reason;
+        if (!device.record->shared_file.empty())
+            json["shmem"] = device.record->shared_file;
+    }
+    return json;
 }
 
 ordered_json details(const Context& context, Control& control, const DeviceInfo& info) {

@@ -23,11 +23,12 @@ Deadline soon() { return Clock::now() + 20s; }
 TEST(Launch, ReturnsWhatTheServerSaysAboutItsDevice) {
     auto server = launch(
         [](const Launcher& launcher) {
-            static_cast<void>(launcher.report_ready({3, 1 << 20, ::getpid()}, soon()));
+            static_cast<void>(launcher.report_ready({3, "loop", 1 << 20, ::getpid()}, soon()));
         },
         soon());
     ASSERT_TRUE(server);
     EXPECT_EQ(server->ready().number, 3);
+    EXPECT_EQ(server->ready().target, "loop");
     EXPECT_EQ(server->ready().size_bytes, 1U << 20);
     EXPECT_NE(server->ready().server, ::getpid());
     server->accept();
@@ -68,10 +69,30 @@ TEST(Launch, EndsAServerThatIsNotReadyInTime) {
     EXPECT_EQ(server.error().code, ETIMEDOUT);
 }
 
+TEST(Launch, KillsAServerThatIsNotReadyInTimeAndMustNotTakeItsDeviceDown) {
+    const test::TemporaryDirectory directory;
+    static const std::string* mark = nullptr;
+    const std::string path = directory.path("ended");
+    mark = &path;
+    auto server = launch(
+        [](const Launcher&) {
+            std::signal(SIGTERM, [](int) {
+                static_cast<void>(::open(mark->c_str(), O_CREAT | O_CLOEXEC, 0644));
+                ::_exit(0);
+            });
+            for (;;)
+                ::pause();
+        },
+        Clock::now() + 10ms, Late::killed);
+    ASSERT_FALSE(server);
+    EXPECT_EQ(server.error().code, ETIMEDOUT);
+    EXPECT_FALSE(std::filesystem::exists(path));
+}
+
 TEST(Launch, TellsTheServerWhetherItWasAccepted) {
     const test::TemporaryDirectory directory;
     const auto serve = [&](const Launcher& launcher) {
-        auto accepted = launcher.report_ready({0, 512, ::getpid()}, soon());
+        auto accepted = launcher.report_ready({0, "null", 512, ::getpid()}, soon());
         static_cast<void>(write_file(directory.path("verdict"), accepted ? "accepted" : "refused"));
     };
 
@@ -92,7 +113,7 @@ TEST(Launch, TellsTheServerWhetherItWasAccepted) {
 TEST(Launch, DoesNotConfirmAServerThatDiedAfterItsReport) {
     auto server = launch(
         [](const Launcher& launcher) {
-            static_cast<void>(launcher.report_ready({0, 512, ::getpid()}, soon()));
+            static_cast<void>(launcher.report_ready({0, "null", 512, ::getpid()}, soon()));
         },
         soon());
     ASSERT_TRUE(server);
@@ -110,8 +131,8 @@ TEST(Launch, ServerHasItsOwnSessionAndNoneOfOurDescriptors) {
             const bool own_session = ::getsid(0) == ::getpid();
             const bool closed = ::fcntl(inherited[1], F_GETFD) < 0;
             const bool null = read_link("/proc/self/fd/1") == "/dev/null";
-            static_cast<void>(
-                launcher.report_ready({own_session && closed && null ? 1 : 0, 0, 0}, soon()));
+            static_cast<void>(launcher.report_ready(
+                {own_session && closed && null ? 1 : 0, "null", 0, 0}, soon()));
         },
         soon());
     ::close(inherited[0]);

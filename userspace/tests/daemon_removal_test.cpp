@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <csignal>
 #include <fstream>
+#include <thread>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -133,6 +134,95 @@ TEST_F(RemovalTest, ProcessThatGotTheNumberOfADeadServerIsLeftAlone) {
     EXPECT_EQ(::waitpid(stranger, nullptr, WNOHANG), 0);
     ::kill(stranger, SIGKILL);
     ::waitpid(stranger, nullptr, 0);
+}
+
+class StopTest : public RemovalTest {
+protected:
+    static constexpr std::uint64_t mark = 77;
+
+    void SetUp() override {
+        driver_->available_features = UBLK_F_SAFE_STOP_DEV;
+        root_.write("dev/null", "");
+        root_.write("sys/block/ublkb0/dev", "259:0\n");
+        ASSERT_TRUE(control_.add({.number = 0, .mark = mark}));
+        ASSERT_TRUE(state_.create());
+    }
+    void record_of(std::uint64_t of, const ProcessIdentity& server) {
+        ASSERT_TRUE(state_.write({0, "null", {}, server, 0, {}, of}));
+    }
+};
+
+TEST_F(StopTest, DeviceOfAnotherProgramIsLeftToIt) {
+    for (const Stop how : {Stop::always, Stop::safely}) {
+        ASSERT_TRUE(stop_device(paths_, control_, 0, how));
+        EXPECT_TRUE(driver_->device_exists());
+    }
+}
+
+TEST_F(StopTest, DeviceOfADeadServerOfOursGoes) {
+    record_of(mark, {1 << 22, 1}); // no such process can be
+    ASSERT_TRUE(stop_device(paths_, control_, 0, Stop::safely));
+    EXPECT_FALSE(driver_->device_exists());
+    EXPECT_FALSE(recorded());
+}
+
+TEST_F(StopTest, RecordOfAnEarlierDeviceMakesItNotOurs) {
+    record_of(mark + 2, {1 << 22, 1});
+    ASSERT_TRUE(stop_device(paths_, control_, 0, Stop::always));
+    EXPECT_TRUE(driver_->device_exists());
+    EXPECT_TRUE(recorded());
+}
+
+TEST_F(StopTest, RunningServerIsWaitedForButNotAsked) {
+    int status = 0;
+    const pid_t server = ::fork();
+    ASSERT_GE(server, 0);
+    if (server == 0) {
+        std::this_thread::sleep_for(50ms);
+        ::_exit(5);
+    }
+    record_of(mark, identify_process(paths_, server));
+    ASSERT_TRUE(stop_device(paths_, control_, 0, Stop::always));
+    ASSERT_EQ(::waitpid(server, &status, WNOHANG), server);
+    EXPECT_EQ(WEXITSTATUS(status), 5);
+}
+
+TEST_F(StopTest, UserIsNamedAndKeepsTheDeviceFromBeingStoppedSafely) {
+    root_.write("proc/self/mountinfo", "");
+    root_.write("proc/swaps", "Filename Type Size Used Priority\n/dev/ublkb0 partition 1 0 -2\n");
+    paths_.proc = root_.path("proc");
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    const auto refused = stop_device(paths_, control_, 0, Stop::safely);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EBUSY);
+    EXPECT_THAT(refused.error().step, HasSubstr("used as swap"));
+    EXPECT_THAT(refused.error().hint, HasSubstr("--safe"));
+    EXPECT_TRUE(stop_device(paths_, control_, 0, Stop::always));
+}
+
+TEST_F(StopTest, UserWhoCannotBeFoundKeepsItAfterAMoment) {
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    const auto refused = stop_device(paths_, control_, 0, Stop::safely);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EBUSY);
+    EXPECT_FALSE(refused.error().hint.empty());
+}
+
+TEST_F(StopTest, DeviceWithoutADiskHasNothingToStop) {
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -ENODEV);
+    EXPECT_TRUE(stop_device(paths_, control_, 0, Stop::safely));
+}
+
+TEST_F(StopTest, DriverThatCannotStopSafelySaysSo) {
+    driver_->available_features = 0;
+    const auto refused = stop_device(paths_, control_, 0, Stop::safely);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::driver);
+    EXPECT_TRUE(stop_device(paths_, control_, 0, Stop::always));
+}
+
+TEST_F(StopTest, DeviceThatIsNotThereIsAnError) {
+    EXPECT_EQ(stop_device(paths_, control_, 5, Stop::always).error().code, ENODEV);
 }
 
 } // namespace

@@ -18,8 +18,14 @@ protected:
     test::TemporaryDirectory directory_;
     Paths paths_{.state = directory_.path("state")};
     StateDirectory state_{paths_};
-    ServerRecord record_{
-        7, "loop", {{"file", "/a b\"c"}, {"direct", "no"}}, {42, 1000}, 1700000000};
+    ServerRecord record_{7,
+                         "loop",
+                         {{"file", "/a b\"c"}, {"direct", "no"}},
+                         {42, 1000},
+                         1700000000,
+                         {CopyMode::user, "asked for"},
+                         UINT64_MAX - 1,
+                         "/dev/shm/x"};
 
     void SetUp() override { ASSERT_TRUE(state_.create()); }
 };
@@ -33,6 +39,9 @@ TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
     EXPECT_EQ((*read)->options, record_.options);
     EXPECT_EQ((*read)->server, record_.server);
     EXPECT_EQ((*read)->started, record_.started);
+    EXPECT_EQ((*read)->copy.mode, CopyMode::user);
+    EXPECT_EQ((*read)->mark, UINT64_MAX - 1);
+    EXPECT_EQ((*read)->shared_file, "/dev/shm/x");
 }
 
 TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
@@ -81,9 +90,10 @@ TEST_F(StateDirectoryTest, WritingToNowhereSaysSo) {
     EXPECT_EQ(nowhere.write(record_).error().code, ENOENT);
 }
 
-TEST_F(StateDirectoryTest, RemoveTakesRecordAndLog) {
+TEST_F(StateDirectoryTest, RemoveTakesRecordLogAndSocket) {
     ASSERT_TRUE(state_.write(record_));
     directory_.write("state/7.log", "text");
+    directory_.write("state/7.sock", "");
     state_.remove(7, record_.server);
     EXPECT_THAT(list_directory(paths_.state), testing::IsEmpty());
 }

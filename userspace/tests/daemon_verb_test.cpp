@@ -61,6 +61,19 @@ TEST_F(CommandLine, WrongUsageIsOneLineThatSaysWhatIsWrong) {
     expect_usage_error({"del", "0", "--all"}, "both");
     expect_usage_error({"del", "ublkc0"}, "ublkc0");
     expect_usage_error({"show"}, "DEV");
+    expect_usage_error({"add", "null", "--recovery", "on"}, "off, queue, reissue, fail");
+    expect_usage_error({"add", "null", "--copy", "fast"}, "driver, user, zero, shmem");
+    expect_usage_error({"add", "null", "--shmem", "/proc/self/status"}, "/dev/shm");
+    expect_usage_error({"resize"}, "DEV");
+    expect_usage_error({"resize", "0"}, "SIZE");
+    expect_usage_error({"resize", "0", "1Q"}, "suffix K, M, G or T, or auto");
+    expect_usage_error({"resize", "ublkc0", "1G"}, "ublkc0");
+    expect_usage_error({"quiesce"}, "DEV");
+    expect_usage_error({"quiesce", "0", "--timeout", "0"}, "use 1 to 3600");
+    expect_usage_error({"recover", "x"}, "/dev/ublkbN");
+    expect_usage_error({"recover", "0", "1"}, "1");
+    expect_usage_error({"stop"}, "DEV");
+    expect_usage_error({"stop", "0", "--saf"}, "--saf");
     expect_usage_error({"list", "0"}, "0");
     expect_usage_error({"help", "frob"}, "frob");
 }
@@ -91,7 +104,8 @@ TEST_F(CommandLine, HelpListsVerbs) {
     for (const char* word : {"help", "--help", "-h"}) {
         const Outcome outcome = run({word});
         EXPECT_EQ(outcome.exit, Exit::ok);
-        for (const char* verb : {"add", "del", "list", "show", "features", "targets", "version"})
+        for (const char* verb : {"add", "del", "list", "show", "resize", "stop", "quiesce",
+                                 "recover", "features", "targets", "version"})
             EXPECT_THAT(outcome.output, HasSubstr(verb));
     }
 }

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// Packets of a SOCK_SEQPACKET socket, which keeps their limits.
+#include "packet.h"
+
+#include <array>
+#include <cerrno>
+
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/socket.h>
+
+namespace ublk::daemon {
+
+using nlohmann::json;
+
+bool send_packet(const UniqueFd& socket, std::string_view text) {
+    return ::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL) ==
+           static_cast<ssize_t>(text.size());
+}
+
+Result<std::string> receive_packet(const UniqueFd& socket, Deadline deadline) {
+    pollfd event{socket.get(), POLLIN, 0};
+    int ready = 0;
+    do {
+        ready = ::poll(&event, 1, poll_timeout(deadline));
+    } while (ready < 0 && errno == EINTR);
+    if (ready == 0)
+        return Error{ETIMEDOUT, "wait for the other process"};
+
+    std::array<char, 16384> packet{};
+    ssize_t got = ready < 0 ? -1 : ::recv(socket.get(), packet.data(), packet.size(), 0);
+    if (got <= 0)
+        return Error{got < 0 ? errno : EPIPE, "hear from the other process"};
+    return std::string(packet.data(), static_cast<std::size_t>(got));
+}
+
+json pack_error(const Error& error) {
+    return {{"code", error.code},
+            {"step", error.step},
+            {"hint", error.hint},
+            {"kind", static_cast<int>(error.kind)}};
+}
+
+Error unpack_error(const json& packed) {
+    return Error{packed.at("code"), packed.at("step"), packed.at("hint"),
+                 static_cast<ErrorKind>(packed.at("kind").get<int>())};
+}
+
+std::string encode_packet(const json& document) {
+    return document.dump(-1, ' ', false, json::error_handler_t::replace);
+}
+
+} // namespace ublk::daemon

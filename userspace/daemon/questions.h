@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a running server can be asked for, as those who ask and as the server sees it.
+#ifndef UBLKD_QUESTIONS_H
+#define UBLKD_QUESTIONS_H
+
+#include <nlohmann/json_fwd.hpp>
+#include <ublk/server.h>
+
+#include "process.h"
+#include "state.h"
+
+namespace ublk::daemon {
+
+Result<Resized> ask_to_resize(const StateDirectory& state, int number, const SizeRequest& request,
+                              Deadline deadline);
+
+// The server's side of all of them.
+Result<nlohmann::json> answer_question(Server& server, const nlohmann::json& question);
+
+} // namespace ublk::daemon
+
+#endif

@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// One question and one answer per connection.
+#include "server_socket.h"
+
+#include <cerrno>
+#include <cstring>
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "packet.h"
+
+namespace ublk::daemon {
+
+using nlohmann::json;
+
+namespace {
+
+// Whoever connects asks at once; a server has other things to do than to wait for him.
+constexpr std::chrono::seconds patience{2};
+
+// A state directory of any length: an address has room for 107 characters.
+struct Address {
+    UniqueFd directory; // while it is open the address is good
+    sockaddr_un name{};
+
+    const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&name); }
+};
+
+Result<Address> address_of(const StateDirectory& state, int number) {
+    Address address;
+    address.directory = UniqueFd{::open(state.path().c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC)};
+    if (!address.directory)
+        return Error{errno, "open " + state.path()};
+    address.name.sun_family = AF_UNIX;
+    const std::string path =
+        fmt::format("/proc/self/fd/{}/{}.sock", address.directory.get(), number);
+    std::memcpy(address.name.sun_path, path.c_str(), path.size() + 1);
+    return address;
+}
+
+Result<UniqueFd> create_socket() {
+    UniqueFd socket{::socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
+    if (!socket)
+        return Error{errno, "create a socket"};
+    return socket;
+}
+
+bool may_ask(const UniqueFd& peer) {
+    ucred credentials{};
+    socklen_t size = sizeof credentials;
+    return ::getsockopt(peer.get(), SOL_SOCKET, SO_PEERCRED, &credentials, &size) == 0 &&
+           (credentials.uid == 0 || credentials.uid == ::geteuid());
+}
+
+std::string reply_to(const std::string& question, const ServerSocket::Answer& answer) {
+    const json asked = json::parse(question, nullptr, false);
+    auto answered = answer(asked);
+    return encode_packet(answered ? json{{"answer", *answered}}
+                                  : json{{"error", pack_error(answered.error())}});
+}
+
+} // namespace
+
+Result<ServerSocket> ServerSocket::open(const StateDirectory& state, int number) {
+    auto address = address_of(state, number);
+    if (!address)
+        return address.error();
+    auto listener = create_socket();
+    if (!listener)
+        return listener.error();
+    ::unlink(address->name.sun_path);
+    if (::bind(listener->get(), address->get(), sizeof address->name) < 0 ||
+        ::listen(listener->get(), SOMAXCONN) < 0)
+        return Error{errno, "listen on " + state.socket(number)};
+    return ServerSocket{*std::move(listener)};
+}
+
+void ServerSocket::answer_one(const Answer& answer) const {
+    const UniqueFd peer{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
+    if (!peer || !may_ask(peer))
+        return;
+    auto question = receive_packet(peer, Clock::now() + patience);
+    if (question)
+        send_packet(peer, reply_to(*question, answer));
+}
+
+Result<json> ask_server(const StateDirectory& state, int number, const json& question,
+                        Deadline deadline) {
+    auto address = address_of(state, number);
+    if (!address)
+        return address.error();
+    auto socket = create_socket();
+    if (!socket)
+        return socket.error();
+    if (::connect(socket->get(), address->get(), sizeof address->name) < 0)
+        return Error{errno, "connect to " + state.socket(number)};
+    if (!send_packet(*socket, encode_packet(question)))
+        return Error{EPIPE, "ask the server"};
+    auto reply = receive_packet(*socket, deadline);
+    if (!reply)
+        return Error{reply.error().code, "wait for the server's answer", "see its log"};
+    try {
+        const json document = json::parse(*reply);
+        if (document.contains("error"))
+            return unpack_error(document.at("error"));
+        return document.at("answer");
+    } catch (const json::exception&) {
+        return Error{EBADMSG, "understand the server's answer"};
+    }
+}
+
+} // namespace ublk::daemon

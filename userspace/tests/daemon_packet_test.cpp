@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/packet.h"
+
+#include <array>
+#include <cerrno>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <sys/socket.h>
+
+namespace ublk::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+
+class PacketTest : public testing::Test {
+protected:
+    UniqueFd near_;
+    UniqueFd far_;
+
+    void SetUp() override {
+        std::array<int, 2> ends{};
+        ASSERT_EQ(::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends.data()), 0);
+        near_ = UniqueFd{ends[0]};
+        far_ = UniqueFd{ends[1]};
+    }
+};
+
+TEST_F(PacketTest, ArrivesAsItWasSent) {
+    ASSERT_TRUE(send_packet(near_, "one"));
+    ASSERT_TRUE(send_packet(near_, "another"));
+    EXPECT_EQ(*receive_packet(far_, Clock::now() + 5s), "one");
+    EXPECT_EQ(*receive_packet(far_, Clock::now() + 5s), "another");
+}
+
+TEST_F(PacketTest, NobodyWaitsForEver) {
+    EXPECT_EQ(receive_packet(far_, Clock::now()).error().code, ETIMEDOUT);
+}
+
+TEST_F(PacketTest, OtherSideThatHasGoneIsAnError) {
+    near_ = UniqueFd{};
+    EXPECT_EQ(receive_packet(far_, Clock::now() + 5s).error().code, EPIPE);
+    EXPECT_FALSE(send_packet(far_, "anybody?"));
+}
+
+TEST(PackedError, IsUnpackedWhole) {
+    const Error error =
+        unpack_error(pack_error({EBUSY, "file=/x", "look elsewhere", ErrorKind::backend}));
+    EXPECT_EQ(error.code, EBUSY);
+    EXPECT_EQ(error.step, "file=/x");
+    EXPECT_EQ(error.hint, "look elsewhere");
+    EXPECT_EQ(error.kind, ErrorKind::backend);
+}
+
+TEST(EncodedPacket, TakesFileNamesThatAreNoText) {
+    EXPECT_EQ(nlohmann::json::parse(encode_packet({{"file", "/\xff"}})).at("file"),
+              "/\xef\xbf\xbd");
+}
+
+} // namespace
+} // namespace ublk::daemon

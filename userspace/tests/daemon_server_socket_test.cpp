@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+#include "daemon/server_socket.h"
+
+#include <cerrno>
+#include <csignal>
+#include <thread>
+
+#include <gtest/gtest.h>
+#include <nlohmann/json.hpp>
+#include <poll.h>
+#include <unistd.h>
+
+#include "daemon/questions.h"
+#include "server_over.h"
+#include "support/fake_driver.h"
+#include "support/temporary_directory.h"
+#include "support/test_target.h"
+
+namespace ublk::daemon {
+namespace {
+
+using namespace std::chrono_literals;
+using nlohmann::json;
+
+class ServerSocketTest : public testing::Test {
+protected:
+    test::TemporaryDirectory root_;
+    // Longer than the address of a socket can be.
+    StateDirectory state_{Paths{.state = root_.path(std::string(150, 'd'))}};
+
+    void SetUp() override { ASSERT_TRUE(state_.create()); }
+
+    static Deadline soon() { return Clock::now() + 20s; }
+
+    // Asks from another thread, as another process does.
+    Result<json> ask(const ServerSocket& socket, const json& question,
+                     const ServerSocket::Answer& answer) {
+        Result<json> reply{json{}};
+        std::thread asker{[&] { reply = ask_server(state_, 3, question, soon()); }};
+        pollfd event{socket.descriptor(), POLLIN, 0};
+        EXPECT_EQ(::poll(&event, 1, 20000), 1);
+        socket.answer_one(answer);
+        asker.join();
+        return reply;
+    }
+};
+
+TEST_F(ServerSocketTest, CarriesAQuestionThereAndTheAnswerBack) {
+    auto socket = ServerSocket::open(state_, 3);
+    ASSERT_TRUE(socket) << socket.error().message();
+    const auto reply = ask(*socket, {{"what", "size"}}, [](const json& question) -> Result<json> {
+        EXPECT_EQ(question.at("what"), "size");
+        return json{{"size", 7}};
+    });
+    ASSERT_TRUE(reply) << reply.error().message();
+    EXPECT_EQ(reply->at("size"), 7);
+}
+
+TEST_F(ServerSocketTest, CarriesAnErrorWhole) {
+    auto socket = ServerSocket::open(state_, 3);
+    ASSERT_TRUE(socket);
+    const auto reply = ask(*socket, {}, [](const json&) -> Result<json> {
+        return Error{ENOSPC, "grow", "buy a disk", ErrorKind::backend};
+    });
+    ASSERT_FALSE(reply);
+    EXPECT_EQ(reply.error().code, ENOSPC);
+    EXPECT_EQ(reply.error().hint, "buy a disk");
+    EXPECT_EQ(reply.error().kind, ErrorKind::backend);
+}
+
+TEST_F(ServerSocketTest, OneThatAServerLeftBehindIsReplacedAndUntilThenRefused) {
+    ASSERT_TRUE(ServerSocket::open(state_, 3));
+    EXPECT_EQ(ask_server(state_, 3, {}, soon()).error().code, ECONNREFUSED);
+    EXPECT_TRUE(ServerSocket::open(state_, 3));
+}
+
+TEST_F(ServerSocketTest, WithoutAServerThereIsNothingToAsk) {
+    EXPECT_EQ(ask_server(state_, 3, {}, soon()).error().code, ENOENT);
+}
+
+TEST_F(ServerSocketTest, WhoeverAsksNothingOnlyWastesHisTime) {
+    auto socket = ServerSocket::open(state_, 3);
+    ASSERT_TRUE(socket);
+    socket->answer_one([](const json&) -> Result<json> {
+        ADD_FAILURE() << "nobody has asked";
+        return json{};
+    });
+}
+
+// A disk that can have any size.
+class Elastic final : public Target {
+public:
+    Geometry geometry() const override { return {.size_bytes = 1U << 20}; }
+    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
+        return size.value_or(5U << 20);
+    }
+};
+
+class QuestionsTest : public ServerSocketTest {
+protected:
+    std::shared_ptr<test::FakeDriver> driver_ = std::make_shared<test::FakeDriver>();
+
+    void SetUp() override {
+        ServerSocketTest::SetUp();
+        driver_->available_features |= UBLK_F_UPDATE_SIZE;
+    }
+    Result<Resized> resize(const SizeRequest& request) {
+        auto server = start_over(driver_, std::make_unique<Elastic>(), {.number = 3});
+        EXPECT_TRUE(server) << server.error().message();
+        auto socket = ServerSocket::open(state_, 3);
+        EXPECT_TRUE(socket);
+        Result<Resized> outcome{Resized{}};
+        std::thread asker{[&] {
+            outcome = ask_to_resize(state_, 3, request, soon());
+            ::kill(::getpid(), SIGTERM); // to the process: only its own thread would see raise()
+        }};
+        const auto answer = [&] {
+            socket->answer_one([&](const json& q) { return answer_question(*server, q); });
+        };
+        EXPECT_TRUE(server->run({{socket->descriptor(), answer}}));
+        asker.join();
+        return outcome;
+    }
+};
+
+TEST_F(QuestionsTest, ServerIsResizedWhileItRuns) {
+    const auto resized = resize({.bytes = 3U << 20});
+    ASSERT_TRUE(resized) << resized.error().message();
+    EXPECT_EQ(resized->before, 1U << 20);
+    EXPECT_EQ(resized->after, 3U << 20);
+    EXPECT_EQ(driver_->params().basic.dev_sectors, 6144U);
+}
+
+TEST_F(QuestionsTest, SizeOfTheBackingIsAskedForByNone) { EXPECT_EQ(resize({})->after, 5U << 20); }
+
+TEST_F(QuestionsTest, ShrinkingIsRefusedThere) {
+    EXPECT_EQ(resize({.bytes = 4096}).error().kind, ErrorKind::usage);
+}
+
+TEST_F(QuestionsTest, ShrinkingIsDoneThereIfAskedFor) {
+    EXPECT_EQ(resize({.bytes = 4096, .may_shrink = true})->after, 4096U);
+}
+
+TEST_F(QuestionsTest, NonsenseIsAnError) {
+    auto server = start_over(driver_, std::make_unique<Elastic>(), {});
+    ASSERT_TRUE(server);
+    for (const char* text : {"null", "{}", "[]", "7", "{\"resize\":{}}",
+                             "{\"resize\":{\"bytes\":\"x\",\"may_shrink\":true}}"}) {
+        const auto answer = answer_question(*server, json::parse(text));
+        ASSERT_FALSE(answer) << text;
+        EXPECT_EQ(answer.error().code, EBADMSG);
+    }
+}
+
+} // namespace
+} // namespace ublk::daemon
