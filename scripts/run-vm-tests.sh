@@ -14,7 +14,7 @@ usage: scripts/run-vm-tests.sh [OPTION]... [SUITE | SUITE/TEST | smoke]...
   --no-module    test without any driver
   --timeout S    host seconds for the whole run (default 3000)
   --memory MB    memory of the guest
-  --copy MODE    let the data of every device take one way: driver, user or zero
+  --copy MODE    let the data of every device take one way: driver, user, zero or shmem
   --no-build     take everything as it is
   --verbose      show the output of tests that pass too
   --list         list the tests and leave

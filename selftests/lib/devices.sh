@@ -14,12 +14,25 @@ dev_id() {
 # add_dev TARGET [KEY=VALUE | OPTION]...
 add_dev() {
     local dev errors=$UBLK_TEST_DIR/.add-errors
-    dev=$("$UBLKD" add "$@" ${UBLK_COPY:+--copy "$UBLK_COPY"} 2>"$errors") ||
+    local -a way=(${UBLK_COPY:+--copy "$UBLK_COPY"})
+    if [ "${UBLK_COPY:-}" = shmem ] && [[ " $* " != *' --shmem '* ]]; then
+        share_memory
+        way+=(--shmem "$SHARED_MEMORY")
+    fi
+    dev=$("$UBLKD" add "$@" "${way[@]}" 2>"$errors") ||
         failed_to_add "$?" "$(<"$errors")" "$@"
     cat "$errors" >&2
     [ -b "$dev" ] || fail "ublkd add $* printed '$dev', which is no block device"
     on_exit forget_dev "$dev"
     echo "$dev"
+}
+
+# Makes the memory that a device shares if its test does not care which: nobody else uses it.
+SHARED_MEMORY=/dev/shm/ublk-test-$$
+share_memory() {
+    [ ! -e "$SHARED_MEMORY" ] || return 0
+    truncate -s 1M "$SHARED_MEMORY"
+    on_exit rm -f "$SHARED_MEMORY"
 }
 
 failed_to_add() {

@@ -86,7 +86,23 @@ fio_verify() {
         fail "fio does not verify $dev ($*)"
 }
 
-# As above for a device with 1 and 2 queues, by direct and buffered I/O:
+# Load for a test to do things under: fio_verify again and again, until fio_verify_ends. Run it in the
+# background: fio_verify_on DEV [OPTION]...
+fio_verify_on() {
+    until [ -e "$UBLK_TEST_DIR/.enough" ]; do
+        fio_verify "$@" >"$UBLK_TEST_DIR/fio.log" 2>&1 || fail "fio: $(<"$UBLK_TEST_DIR/fio.log")"
+    done
+}
+
+# Ends that load, of which no part may have failed: fio_verify_ends PID
+fio_verify_ends() {
+    touch "$UBLK_TEST_DIR/.enough"
+    finishes_within 120 "$1" || fail "fio hangs: $(<"$UBLK_TEST_DIR/fio.log")"
+    [ "$STATUS" -eq 0 ] || fail "fio saw an error"
+    rm "$UBLK_TEST_DIR/.enough"
+}
+
+# fio_verify for a device with 1 and 2 queues, by direct and buffered I/O:
 # verify_all_ways SMALLEST_BLOCK TARGET [OPTION]...
 verify_all_ways() {
     local smallest=$1 queues direct dev

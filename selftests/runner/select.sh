@@ -7,7 +7,7 @@
 SUITES=(control data paths server_death recovery unprivileged cli resources hostile stress harness)
 
 # What ublkd add --copy knows.
-COPY_MODES=' driver user zero '
+COPY_MODES=' driver user zero shmem '
 
 # Where programs built from C sources lie.
 # shellcheck disable=SC2034 # used by execute.sh
