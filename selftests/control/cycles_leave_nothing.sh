@@ -40,10 +40,10 @@ drop_caches() {
 # Much of what is dropped is freed by RCU later: a network device that goes away waits for all of
 # RCU's callbacks. Freed vmalloc areas wait until enough have come together, or until the kernel
 # changes page protections, as it does for a module's. Shrinking gives back the free objects that
-# slabs keep ready for each CPU, which would count as used. udev must not look at the device
-# meanwhile.
+# slabs keep ready for each CPU, which would count as used; a program that starts would have some
+# made ready again. udev must not look at the device meanwhile.
 memory_in_use() {
-    local cache
+    local cache slabs totals
     udevadm settle
     wait_until 60 udev_has_no_workers || fail "udev's workers do not end"
     udevadm control --stop-exec-queue
@@ -54,9 +54,11 @@ memory_in_use() {
     for cache in /sys/kernel/slab/*/shrink; do
         echo 1 >"$cache"
     done
-    awk 'NR > 2 { print $1, $2, $5 }' /proc/slabinfo
-    awk '$1 == "Percpu:" || $1 == "VmallocUsed:" || $1 == "KernelStack:" { print $1, $2, 0 }' \
-        /proc/meminfo
+    mapfile -t slabs </proc/slabinfo
+    mapfile -t totals </proc/meminfo
+    printf '%s\n' "${slabs[@]:2}" | awk '{ print $1, $2, $5 }'
+    printf '%s\n' "${totals[@]}" |
+        awk '$1 == "Percpu:" || $1 == "VmallocUsed:" || $1 == "KernelStack:" { print $1, $2, 0 }'
     udevadm control --start-exec-queue
 }
 
