@@ -53,6 +53,18 @@ dd if="$dev" of=/dev/null bs=64k count=1 iflag=direct status=none || fail "it do
 del_dev "$dev"
 expect_nothing_left
 
+# recover waits for the kernel to close what a server that was killed had open, but not for ever.
+dev=$(add_dev loop file="$image" --recovery queue)
+run_expect 0 ublkd quiesce "$dev"
+exec {lock}<"$image"
+wait_until 10 flock --nonblock "$lock" || fail "the old server keeps its file"
+expect_error 4 "another server uses it" recover "$dev"
+still_quiesced "locked file"
+exec {lock}<&-
+run_expect 0 ublkd recover "$dev"
+del_dev "$dev"
+expect_nothing_left
+
 # In the foreground it ends as add --foreground does.
 dev=$(add_dev loop file="$image" --recovery queue)
 run_expect 0 ublkd quiesce "$dev"

@@ -27,7 +27,7 @@ namespace ublk::daemon {
 
 namespace {
 
-// How long a process that was killed may still look alive.
+// How long a process that was killed may still look alive, and then keep its backing locked.
 constexpr std::chrono::seconds death_limit{5};
 
 Result<void> check_number_is_free(const Paths& paths, int number) {
@@ -176,7 +176,6 @@ Result<Waiting> find_waiting(const Paths& paths, int number) {
                               fmt::format("no record of it in {}; recover it with the program that "
                                           "made it, or ublkd del",
                                           paths.state));
-    // Its locks on the backing go with the old server.
     if (!ProcessHandle(record->server.pid).wait_until_gone(Clock::now() + death_limit) &&
         identify_process(paths, record->server.pid) == record->server)
         return cannot_recover(
@@ -205,6 +204,18 @@ Result<std::unique_ptr<Target>> create_again(const ServerRecord& record, const G
     if (!values)
         return values.error();
     return (*target)->create(*values, as_it_is(disk));
+}
+
+// The kernel closes the ring of a server that was killed some time after its end, and with it the
+// locked backing.
+Result<std::unique_ptr<Target>> create_once_free(const ServerRecord& record, const Geometry& disk) {
+    const Deadline limit = Clock::now() + death_limit;
+    while (true) {
+        auto target = create_again(record, disk);
+        if (target || target.error().code != EBUSY || Clock::now() > limit)
+            return target;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
 }
 
 // Whoever shared it may be gone. Then the driver copies, which is told where the copy mode is.
@@ -262,7 +273,7 @@ Result<void> take_over(int number, const Paths& paths, const Announce& announce)
     auto waiting = find_waiting(paths, number);
     if (!waiting)
         return waiting.error();
-    auto target = create_again(waiting->record, waiting->disk);
+    auto target = create_once_free(waiting->record, waiting->disk);
     if (!target)
         return target.error();
     ServerRecord record = waiting->record;

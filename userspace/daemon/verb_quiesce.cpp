@@ -113,7 +113,8 @@ private:
                 return Error{ETIMEDOUT,
                              fmt::format("server {} of {} does not go", before.server,
                                          block_device_path(before.number)),
-                             "see its log and the kernel log: dmesg"};
+                             fmt::format("end it with kill -9 {}, then ublkd recover {}",
+                                         before.server, before.number)};
             std::this_thread::sleep_for(pause);
         }
     }
