@@ -59,8 +59,8 @@ execute() {
             return
         fi
     fi
-    id=$name.$$.$RANDOM
-    WORK=$UBLK_SCRATCH/test.$$.$RANDOM
+    id=$name.$$.$EPOCHREALTIME
+    WORK=$UBLK_SCRATCH/test.$$.$EPOCHREALTIME
     mkdir "$WORK"
     remember_state
     mark_kernel_log "begin $id"
