@@ -20,10 +20,10 @@
 #define RAW_PARKED 1000
 
 /* How long anything that must end may take, in milliseconds. */
-#define RAW_DEADLINE 20000
+#define RAW_DEADLINE patience(20000)
 
 /* The bound for an I/O whose server died. */
-#define RAW_DEATH_DEADLINE 5000
+#define RAW_DEATH_DEADLINE patience(5000)
 
 /*
  * Requests that start in this part of the disk belong to the test, all others (the kernel looking
