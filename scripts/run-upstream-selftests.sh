@@ -5,15 +5,17 @@
 
 # shellcheck source=scripts/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+# shellcheck source=scripts/lib/kernels.sh
+source "$ROOT/scripts/lib/kernels.sh"
 # shellcheck source=scripts/lib/upstream.sh
 source "$ROOT/scripts/lib/upstream.sh"
 
 usage() {
     cat <<USAGE
 usage: scripts/run-upstream-selftests.sh [OPTION]... [TEST | GROUP]...
-  --kernel V     6.1, 6.12 or 7.3 (default)
+  --kernel V     6.1, 6.12 or 7.3 (default), or a debug kernel: see scripts/build-debug-kernel
   --in-tree      test the kernel's own driver
-  --timeout S    host seconds for the whole run (default 9000)
+  --timeout S    host seconds for the whole run (default 9000, on debug kernels five times that)
   --no-build     take everything as it is
   --verbose      show the output of tests that pass too
   --list         list the tests and leave
@@ -22,7 +24,7 @@ must be those of scripts/lib/upstream-expected.
 USAGE
 }
 
-KERNEL=7.3 DRIVER=ours BUILD=yes LIST=no TIMEOUT=9000
+KERNEL=7.3 DRIVER=ours BUILD=yes LIST=no TIMEOUT=
 OPTIONS=()
 WANTED=()
 while [ $# -gt 0 ]; do
@@ -87,6 +89,9 @@ for word in "${WANTED[@]}"; do
     names=$(expand_word "$word")
     mapfile -t -O "${#TESTS[@]}" TESTS <<<"$names"
 done
+
+expect_known_kernel "$KERNEL"
+: "${TIMEOUT:=$((9000 * $(time_factor "$KERNEL")))}"
 
 # One folder per run: others may be running.
 mkdir -p "$ROOT/build/vm"

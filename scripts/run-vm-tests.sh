@@ -1,19 +1,23 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
-# Builds what the tests need, boots a stock kernel in QEMU and runs the test suites there. Ends with
+# Builds what the tests need, boots a kernel in QEMU and runs the test suites there. Ends with
 # a line of counts; a guest that dies counts as failures, never as silence.
 
 # shellcheck source=scripts/lib/common.sh
 source "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+# shellcheck source=scripts/lib/kernels.sh
+source "$ROOT/scripts/lib/kernels.sh"
 
 usage() {
     cat <<USAGE
 usage: scripts/run-vm-tests.sh [OPTION]... [SUITE | SUITE/TEST | smoke]...
-  --kernel V     6.1 (default), 6.12 or 7.3
+  --kernel V     6.1 (default), 6.12 or 7.3, or a debug kernel: see scripts/build-debug-kernel
   --in-tree      test with the kernel's own driver
   --no-module    test without any driver
-  --timeout S    host seconds for the whole run (default 3000)
+  --timeout S    host seconds for the whole run (default 3000, on debug kernels five times that)
   --memory MB    memory of the guest
+  --append ARGS  more kernel parameters
+  --image FILE   boot this vmlinux, with the kernel's modules
   --copy MODE    let the data of every device take one way: driver, user, zero or shmem
   --no-build     take everything as it is
   --verbose      show the output of tests that pass too
@@ -23,17 +27,17 @@ USAGE
 
 KERNEL=6.1 MODULE=ours BUILD=yes
 VM_OPTIONS=()
-TIMEOUT=3000
+TIMEOUT=
 RUN_OPTIONS=()
 TESTS=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --kernel | --timeout | --memory | --copy)
+    --kernel | --timeout | --memory | --append | --image | --copy)
         [ $# -ge 2 ] || die "$1 needs a value"
         case $1 in
         --kernel) KERNEL=$2 ;;
         --timeout) TIMEOUT=$2 ;;
-        --memory) VM_OPTIONS+=(--memory "$2") ;;
+        --memory | --append | --image) VM_OPTIONS+=("$1" "$2") ;;
         --copy) RUN_OPTIONS+=(--copy "$2") ;;
         esac
         shift
@@ -84,6 +88,9 @@ count_kernel_bug() {
     echo "$(count_of passed) passed, $(($(count_of failed) + 1)) failed, $(count_of skipped) skipped"
 }
 
+expect_known_kernel "$KERNEL"
+export UBLK_TEST_TIME_FACTOR=${UBLK_TEST_TIME_FACTOR:-$(time_factor "$KERNEL")}
+: "${TIMEOUT:=$((3000 * UBLK_TEST_TIME_FACTOR))}"
 "$ROOT/selftests/run" --list "${RUN_OPTIONS[@]}" "${TESTS[@]}" >/dev/null || exit 1
 if [ "$BUILD" = yes ]; then
     build

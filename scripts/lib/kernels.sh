@@ -5,6 +5,8 @@
 
 # shellcheck disable=SC2034 # the callers'
 KERNELS=(6.1 6.12 7.3)
+# shellcheck source=scripts/lib/debug-kernels.sh disable=SC2153 # ROOT is the callers', too
+source "$ROOT/scripts/lib/debug-kernels.sh"
 
 # Modules that must be loaded before the root file system is there.
 BOOT_MODULES=(virtio_pci virtio_console virtio_blk 9p 9pnet_virtio overlay ext4)
@@ -48,6 +50,34 @@ kernel_ready() {
     stamp_matches "kernel-$kernel" "$(kernel_key)" || return 1
     wanted=$(headers_release "$kernel" || true)
     [ -z "$wanted" ] || [ "$wanted" = "$(kernel_release "$kernel")" ]
+}
+
+# May it be booted? An older one than the newest may.
+kernel_is_cached() {
+    if is_debug_kernel "$1"; then
+        stamp_matches "kernel-$1" "$(debug_kernel_key "$1")"
+    else
+        stamp_matches "kernel-$1" "$(kernel_key)"
+    fi
+}
+
+# How to get a kernel that is not in the cache.
+recipe_of_kernel() {
+    case $1 in
+    *-debug) echo "scripts/build-debug-kernel ${1%-*}" ;;
+    *-kcsan) echo "scripts/build-debug-kernel --kcsan ${1%-*}" ;;
+    *) echo "scripts/setup vm" ;;
+    esac
+}
+
+# How to get what modules for it are built with.
+recipe_of_headers() {
+    if is_debug_kernel "$1"; then recipe_of_kernel "$1"; else echo scripts/setup; fi
+}
+
+expect_known_kernel() {
+    [[ " ${KERNELS[*]} ${DEBUG_KERNELS[*]} " == *" $1 "* ]] ||
+        die "unknown kernel $1 (known: ${KERNELS[*]} ${DEBUG_KERNELS[*]})"
 }
 
 # Raise the number when fetch_kernel() makes something else than before.

@@ -21,3 +21,7 @@ PACKAGES_check=(clang-format clang-tidy sparse shellcheck git perl python3 pytho
 
 # shellcheck disable=SC2034
 PACKAGES_upstream=(build-essential fio fdisk e2fsprogs util-linux udev unifdef patch)
+
+# For building a kernel.
+# shellcheck disable=SC2034
+PACKAGES_debug=(build-essential bc bison flex libelf-dev kmod xz-utils)

@@ -36,7 +36,7 @@ skip_is_allowed() {
     [ -f "$ALLOWED_SKIPS" ] || return 1
     while read -r kernel name text; do
         case $kernel in
-        "$TESTED_KERNEL" | '*') ;;
+        "$TESTED_KERNEL" | "$BASE_KERNEL" | '*') ;;
         host) [ -z "${UBLK_VM:-}" ] || continue ;;
         *) continue ;;
         esac
