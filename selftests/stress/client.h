@@ -6,7 +6,7 @@
 #include "raw.h"
 
 /* How long whoever sent a command may outlive a SIGKILL, in milliseconds. */
-#define CLIENT_DEATH_DEADLINE 2000
+#define CLIENT_DEATH_DEADLINE patience(2000)
 
 struct client {
 	pid_t pid;
