@@ -7,6 +7,8 @@
 // # timeout: 240
 #include <kselftest_harness.h>
 
+#include <sys/mman.h>
+
 #include "raw.h"
 
 #define LENGTH 16384
@@ -288,6 +290,58 @@ TEST_F(copy, a_server_that_claims_more_than_it_wrote_fails)
 	EXPECT_EQ(LENGTH - 1, put(&self->server, &request, self->buffer, LENGTH - 1, 0));
 	EXPECT_EQ(RAW_PARKED, raw_commit(&self->server, &request, LENGTH));
 	EXPECT_EQ(-EIO, raw_io_wait(&io, &self->server, RAW_DEADLINE));
+}
+
+/* Only bytes that were written count, and each of them once. */
+TEST_F(copy, a_server_that_writes_the_beginning_twice_fails)
+{
+	struct raw_request request;
+	struct raw_io io;
+
+	obtain(_metadata, self, &io, RAW_READ, &request);
+	raw_fill(self->buffer, RAW_TEST_OFFSET, LENGTH);
+	EXPECT_EQ(LENGTH / 2, put(&self->server, &request, self->buffer, LENGTH / 2, 0));
+	EXPECT_EQ(LENGTH / 2, put(&self->server, &request, self->buffer, LENGTH / 2, 0));
+	EXPECT_EQ(RAW_PARKED, raw_commit(&self->server, &request, LENGTH));
+	EXPECT_EQ(-EIO, raw_io_wait(&io, &self->server, RAW_DEADLINE));
+}
+
+TEST_F(copy, a_gap_in_what_was_written_reads_as_zeroes)
+{
+	const int gap = LENGTH / 2 + 100;
+	struct raw_request request;
+	struct raw_io io;
+	int i;
+
+	obtain(_metadata, self, &io, RAW_READ, &request);
+	memset(self->buffer, 1, LENGTH);
+	for (i = 0; i < 3; i++)
+		EXPECT_EQ(LENGTH - gap,
+			  put(&self->server, &request, self->buffer, LENGTH - gap, gap));
+	finish(_metadata, self, &io, &request);
+	for (i = 0; i < LENGTH; i++)
+		ASSERT_EQ(i >= gap, self->memory[i]);
+}
+
+/* What was to be written and could not be is not written. */
+TEST_F(copy, a_server_whose_memory_ends_has_written_only_so_much)
+{
+	char *end = self->buffer + LENGTH + 8192, *at = end - 4096;
+	struct raw_request request;
+	struct raw_io io;
+
+	ASSERT_EQ(0, mprotect(end - 4096, 4096, PROT_NONE));
+	at -= LENGTH / 2;
+	memset(at, 1, LENGTH / 2);
+	obtain(_metadata, self, &io, RAW_READ, &request);
+	EXPECT_EQ(LENGTH / 2, put(&self->server, &request, at, LENGTH, 0));
+	EXPECT_EQ(RAW_PARKED, raw_commit(&self->server, &request, LENGTH));
+	EXPECT_EQ(-EIO, raw_io_wait(&io, &self->server, RAW_DEADLINE));
+
+	obtain(_metadata, self, &io, RAW_READ, &request);
+	EXPECT_EQ(LENGTH / 2, put(&self->server, &request, at, LENGTH, 0));
+	EXPECT_EQ(LENGTH / 2, put(&self->server, &request, at, LENGTH / 2, LENGTH / 2));
+	finish(_metadata, self, &io, &request);
 }
 
 TEST_F(copy, a_short_answer_brings_the_rest_again)
