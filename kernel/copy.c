@@ -88,16 +88,18 @@ size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *f
 	return ublk_copy(rq, offset, from, false);
 }
 
-/* The first @len bytes of a READ that nobody has written. */
-void ublk_copy_zeroes(struct request *rq, size_t len)
+/* What nobody has written of a READ: @len bytes behind @offset. */
+void ublk_copy_zeroes(struct request *rq, size_t offset, size_t len)
 {
 	struct req_iterator iter;
 	struct bio_vec bvec;
 
 	rq_for_each_bvec(bvec, rq, iter) {
-		size_t piece = min_t(size_t, bvec.bv_len, len);
+		size_t skip = min_t(size_t, bvec.bv_len, offset);
+		size_t piece = min_t(size_t, bvec.bv_len - skip, len);
 
-		memset(page_address(bvec.bv_page) + bvec.bv_offset, 0, piece);
+		memset(page_address(bvec.bv_page) + bvec.bv_offset + skip, 0, piece);
+		offset -= skip;
 		len -= piece;
 		if (!len)
 			break;

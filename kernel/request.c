@@ -236,8 +236,9 @@ static void ublk_request_count_holders(struct request *rq, struct ublk_slot *slo
 
 	if (!ublk_queue_counts_holders(slot->queue))
 		return;
+	spin_lock_init(&pdu->filled_lock);
 	/* Nobody knows what is written to shared memory; it is the reader's, not the kernel's. */
-	atomic_long_set(&pdu->written, shared ? LONG_MAX / 2 : 0);
+	pdu->filled = shared ? SIZE_MAX : 0;
 	ublk_slot_count_holders(slot, rq);
 }
 

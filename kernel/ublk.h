@@ -12,6 +12,7 @@
  *   ublk_device.lock		spinlock: states, the server and its rings; nothing sleeps under it
  *   ublk_batch.lock		spinlock of a queue: its FETCH commands for batches (batch.c)
  *   ublk_devices		the table of devices (device.c): an xarray with a lock of its own
+ *   ublk_request.filled_lock	spinlock of a request: what of a READ the server has written
  *
  * Slots have no lock: their state changes hands by compare-and-exchange (slot.h).
  *
@@ -211,7 +212,8 @@ struct ublk_zone_range {
  * struct ublk_request - what the driver keeps with a struct request
  * @inbox: in ublk_ring.inbox
  * @outcome: set by who commits or aborts, used by the last who lets go (slot.h)
- * @written: bytes of a READ that the server has written with pwrite()
+ * @filled_lock: innermost of all locks
+ * @filled: so many bytes of a READ, from the beginning on, are the server's or zeroed (user_copy.c)
  * @report: what a report of zones is asked about (zoned.c)
  * @shared: the shared buffer it lies in, if it does (shmem.c)
  * @buffer_ring: the io_uring whose buffer table the request was put into before it was delivered;
@@ -221,7 +223,8 @@ struct ublk_zone_range {
 struct ublk_request {
 	struct llist_node inbox;
 	struct ublk_outcome outcome;
-	atomic_long_t written;
+	spinlock_t filled_lock;	/* guards filled */
+	size_t filled;		/* filled_lock */
 	struct ublk_zone_range report;
 	struct ublk_shmem_buffer *shared;
 	const void *buffer_ring;
@@ -363,9 +366,10 @@ size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len);
 size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len);
 size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to);
 size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from);
-void ublk_copy_zeroes(struct request *rq, size_t len);
+void ublk_copy_zeroes(struct request *rq, size_t offset, size_t len);
 
 /* user_copy.c: the server moves data with pread() and pwrite() */
+void ublk_user_copy_fill(struct request *rq);
 ssize_t ublk_user_copy_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t ublk_user_copy_write(struct kiocb *iocb, struct iov_iter *from);
 void ublk_user_copy_judge(struct request *rq, struct ublk_outcome *outcome);

@@ -48,12 +48,70 @@ static struct ublk_slot *ublk_user_copy_find(struct ublk_device *dev, loff_t pos
 	return &dev->queues[queue].slots[tag];
 }
 
+/* Returns how far the data were filled before. */
+static size_t ublk_user_copy_claim(struct request *rq, size_t start, size_t end)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+	size_t filled;
+
+	/*
+	 * Zeroed before anybody can claim what lies behind the gap. Who comes later writes there
+	 * after us; who came earlier is in front of it.
+	 */
+	guard(spinlock)(&pdu->filled_lock);
+	filled = pdu->filled;
+	if (start > filled)
+		ublk_copy_zeroes(rq, filled, start - filled);
+	pdu->filled = max(filled, end);
+	return filled;
+}
+
+/* Of what was claimed up to @end, only what is before @reached was written. */
+static void ublk_user_copy_disclaim(struct request *rq, size_t reached, size_t end)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+
+	guard(spinlock)(&pdu->filled_lock);
+	if (reached >= end)
+		return;
+	if (pdu->filled == end)
+		pdu->filled = reached;
+	else
+		ublk_copy_zeroes(rq, reached, end - reached);
+}
+
+/*
+ * What a READ's pages held before is the kernel's, and must not get out wherever the server leaves
+ * a gap, in whatever order its threads write.
+ */
+static size_t ublk_user_copy_write_data(struct request *rq, size_t start, struct iov_iter *from,
+					size_t wanted)
+{
+	size_t filled = ublk_user_copy_claim(rq, start, start + wanted);
+	size_t done = ublk_copy_from_iter(rq, start, from);
+
+	if (unlikely(done < wanted))
+		ublk_user_copy_disclaim(rq, max(filled, start + done), start + wanted);
+	return done;
+}
+
+/**
+ * ublk_user_copy_fill() - the server can write to all of a request's pages from now on, unseen
+ * @rq: the request, which the caller holds
+ */
+void ublk_user_copy_fill(struct request *rq)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+
+	guard(spinlock)(&pdu->filled_lock);
+	pdu->filled = SIZE_MAX;
+}
+
 /* The server reads what is written to the disk, and writes what is read from it. */
 static ssize_t ublk_user_copy_move(struct request *rq, const struct ublk_place *where,
 				   struct iov_iter *user, bool server_reads)
 {
 	size_t bytes = where->metadata ? ublk_integrity_bytes(rq) : blk_rq_bytes(rq);
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
 	size_t wanted, done;
 
 	if (!blk_rq_has_data(rq))
@@ -65,14 +123,12 @@ static ssize_t ublk_user_copy_move(struct request *rq, const struct ublk_place *
 		return -EACCES;
 
 	wanted = min(iov_iter_count(user), bytes - where->offset);
-	if (where->metadata) {
+	if (where->metadata)
 		done = ublk_integrity_copy(rq, where->offset, user, server_reads);
-	} else if (server_reads) {
+	else if (server_reads)
 		done = ublk_copy_to_iter(rq, where->offset, user);
-	} else {
-		done = ublk_copy_from_iter(rq, where->offset, user);
-		atomic_long_add(done, &pdu->written);
-	}
+	else
+		done = ublk_user_copy_write_data(rq, where->offset, user, wanted);
 	return done || !wanted ? done : -EFAULT;
 }
 
@@ -117,18 +173,16 @@ ssize_t ublk_user_copy_write(struct kiocb *iocb, struct iov_iter *from)
  * @outcome: corrected if it claims bytes that nobody has written
  *
  * A server that moves no data at all (a null device) reads as zeroes, never as what was in the
- * pages before. One that moved some, but less than it claims, is broken. Only bytes are counted: a
- * server that writes some twice and others never can deceive us, but it is privileged.
+ * pages before. One that moved some, but claims more behind it, is broken.
  */
 void ublk_user_copy_judge(struct request *rq, struct ublk_outcome *outcome)
 {
 	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-	unsigned long written = atomic_long_read(&pdu->written);
 
-	if (req_op(rq) != REQ_OP_READ || written >= outcome->bytes)
+	if (req_op(rq) != REQ_OP_READ || pdu->filled >= outcome->bytes)
 		return;
-	if (written)
+	if (pdu->filled)
 		*outcome = (struct ublk_outcome) { .status = BLK_STS_IOERR };
 	else
-		ublk_copy_zeroes(rq, outcome->bytes);
+		ublk_copy_zeroes(rq, 0, outcome->bytes);
 }

@@ -23,10 +23,8 @@ static void ublk_zerocopy_release(void *rq)
 static int ublk_zerocopy_put(struct io_uring_cmd *cmd, struct request *rq, unsigned int index,
 			     unsigned int issue_flags)
 {
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-
-	/* Whoever reads into the pages is not counted: take it that the whole is written. */
-	atomic_long_set(&pdu->written, blk_rq_bytes(rq));
+	/* Whoever reads into the pages is not seen: take it that the whole is written. */
+	ublk_user_copy_fill(rq);
 	return io_buffer_register_request(cmd, rq, ublk_zerocopy_release, index, issue_flags);
 }
 
@@ -104,7 +102,7 @@ bool ublk_zerocopy_attach(struct ublk_slot *slot, struct request *rq, struct io_
 {
 	struct ublk_auto_buf_reg reg = ublk_sqe_addr_to_auto_buf_reg(slot->addr);
 	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-	long written = atomic_long_read(&pdu->written);
+	size_t filled = pdu->filled;
 
 	pdu->buffer_ring = NULL;
 	if (!(slot->queue->features & UBLK_F_AUTO_BUF_REG) || !blk_rq_has_data(rq))
@@ -118,7 +116,7 @@ bool ublk_zerocopy_attach(struct ublk_slot *slot, struct request *rq, struct io_
 	}
 	/* Not the last holder: the slot is still ours. */
 	ublk_slot_let_go(slot);
-	atomic_long_set(&pdu->written, written);
+	pdu->filled = filled;
 	if (!(reg.flags & UBLK_AUTO_BUF_REG_FALLBACK))
 		return false;
 	ublk_queue_desc(slot->queue, slot->tag)->op_flags |= UBLK_IO_F_NEED_REG_BUF;
