@@ -99,12 +99,14 @@ int raw_ring_submit(struct raw_ring *ring, int wait_ms)
 		.tv_nsec = wait_ms % 1000 * 1000000LL,
 	};
 	struct io_uring_getevents_arg arg = { .ts = (unsigned long)&limit };
-	unsigned int submit = ring->unsubmitted;
 	unsigned int flags = IORING_ENTER_GETEVENTS | IORING_ENTER_EXT_ARG;
+	unsigned int submit;
 	int ret;
 
-	__atomic_store_n(ring->sq_tail, *ring->sq_tail + submit, __ATOMIC_RELEASE);
+	__atomic_store_n(ring->sq_tail, *ring->sq_tail + ring->unsubmitted, __ATOMIC_RELEASE);
 	ring->unsubmitted = 0;
+	/* A bad entry may have kept some from being taken the last time. */
+	submit = *ring->sq_tail - __atomic_load_n(ring->sq_head, __ATOMIC_ACQUIRE);
 	if (ring->flags & IORING_SETUP_SQPOLL) {
 		__atomic_thread_fence(__ATOMIC_SEQ_CST);
 		if (__atomic_load_n(ring->sq_flags, __ATOMIC_RELAXED) & IORING_SQ_NEED_WAKEUP)
