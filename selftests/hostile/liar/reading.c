@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * What a reader may find: what a server or a user made, zeroes, and behind the end of what was read
+ * its own prefill. Anything else is the kernel's memory.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "liar.h"
+
+#define POISON_BYTES (2UL << 20)
+
+#define LEAKING_DISK "/dev/nullb0"
+#define LEAK_READS 1000
+
+/* Of a disk that the caller has open, so that the number still means that one. */
+bool reading_is_trusted(unsigned int id)
+{
+	struct ublksrv_ctrl_dev_info info;
+
+	/* Who may not ask has a disk of his own, and no such server. */
+	if (raw_get_info(id, &info))
+		return false;
+	return info.flags & (UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG);
+}
+
+static void found(const struct reading *reading, const char *buffer, size_t at, ssize_t result)
+{
+	uint64_t word;
+	size_t from = at & ~7UL;
+
+	memcpy(&word, buffer + from, sizeof(word));
+	report_failure("%s%s read of %zu bytes at %lld of disk %u, result %zd: byte %zu is %#x, in "
+		       "%016llx, expected %016llx",
+		       (unsigned char)buffer[at] == BYTES_MARKER ? "KERNEL MEMORY: " : "",
+		       reading->direct ? "direct" : "buffered", reading->length,
+		       (long long)reading->offset, reading->id, result, at,
+		       (unsigned char)buffer[at], (unsigned long long)word,
+		       (unsigned long long)bytes_word(reading->id - LIAR_FIRST_ID,
+						      reading->offset + from));
+}
+
+/* The honest server fails nothing and delivers exactly what is asked for. */
+static void check_honest(const struct reading *reading, const char *buffer, ssize_t result)
+{
+	size_t right;
+
+	if (result != (ssize_t)reading->length) {
+		report_failure("the honest disk: read of %zu bytes at %lld returns %zd",
+			       reading->length, (long long)reading->offset, result);
+		return;
+	}
+	right = bytes_exact(buffer, LIAR_HONEST_ID - LIAR_FIRST_ID, reading->offset,
+			    reading->length);
+	if (right < reading->length)
+		found(reading, buffer, right, result);
+	atomic_fetch_add_explicit(&shared->honest, reading->length, memory_order_relaxed);
+}
+
+/*
+ * @buffer was prefilled. Of a server with zero copy the driver does not know what it has written;
+ * it is trusted, and its readers can find what they had in their own pages, or in page cache.
+ */
+void reading_check(const struct reading *reading, char *buffer, ssize_t result)
+{
+	size_t done = result > 0 ? result : 0, right;
+
+	atomic_fetch_add_explicit(&shared->checked, reading->length, memory_order_relaxed);
+	if (staged == STAGED_MARKER && done)
+		buffer[done / 2] = (char)BYTES_MARKER;
+	if (reading->id == LIAR_HONEST_ID) {
+		check_honest(reading, buffer, result);
+		return;
+	}
+	if (reading->trusted && !reading->direct)
+		return;
+	right = bytes_tame(buffer, done, reading->trusted);
+	if (right == done)
+		right += bytes_tame(buffer + done, reading->length - done, true);
+	if (right < reading->length)
+		found(reading, buffer, right, result);
+}
+
+/* What the next page that somebody gets has in it, if nobody writes to it. */
+void reading_poison(struct dice *dice)
+{
+	void *memory = mmap(NULL, POISON_BYTES, PROT_READ | PROT_WRITE,
+			    MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (memory == MAP_FAILED)
+		return;
+	if (dice_chance(dice, 70))
+		madvise(memory, POISON_BYTES, MADV_NOHUGEPAGE);
+	memset(memory, BYTES_MARKER, POISON_BYTES);
+	munmap(memory, POISON_BYTES);
+}
+
+void reading_stage_leak(void)
+{
+	static char buffer[65536];
+	struct dice dice = dice_from(0, 0);
+	int disk = open(LEAKING_DISK, O_RDONLY | O_CLOEXEC), i;
+
+	if (disk < 0) {
+		report_failure("%s: %s", LEAKING_DISK, strerror(errno));
+		return;
+	}
+	for (i = 0; i < LEAK_READS && !shared->failed; i++) {
+		struct reading reading = {
+			.offset = i * sizeof(buffer),
+			.length = sizeof(buffer),
+		};
+
+		reading_poison(&dice);
+		posix_fadvise(disk, 0, 0, POSIX_FADV_DONTNEED);
+		memset(buffer, BYTES_PREFILL, sizeof(buffer));
+		reading_check(&reading, buffer, pread(disk, buffer, reading.length, reading.offset));
+	}
+	close(disk);
+}
