@@ -189,21 +189,6 @@ uint64_t memory_shared(struct dice *dice)
 	       dice_below(dice, (SHARED_BYTES - MEMORY_ROOM) / PIECE) * PIECE;
 }
 
-/* A disk, maybe one's own: who copies from there must have served it. */
-static void map_disk(void *place, struct dice *dice)
-{
-	int disk = raw_open_block(LIAR_FIRST_ID + dice_below(dice, LIAR_IDS), O_RDWR);
-	void *map;
-
-	if (disk < 0)
-		return;
-	map = mmap(place, PIECE, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED, disk, 0);
-	/* Where a map failed, the old one may be gone, and others must not find the place. */
-	if (map == MAP_FAILED)
-		map_fixed(place, PIECE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
-	close(disk);
-}
-
 /* Never leaves a hole in which somebody else's memory could come to lie. */
 void memory_change(struct dice *dice)
 {
@@ -223,10 +208,6 @@ void memory_change(struct dice *dice)
 		map_fixed(place, PIECE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1);
 		break;
 	case 4:
-		if (dice_chance(dice, 25))
-			map_disk(place, dice);
-		break;
-	case 5:
 		map_fixed(place, PIECE, PROT_READ | PROT_WRITE, MAP_PRIVATE, tame_file);
 		break;
 	default:

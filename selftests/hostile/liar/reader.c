@@ -233,6 +233,9 @@ static void do_io(struct liar *liar, struct dice *dice)
 		open_disk(liar, dice);
 	if (dice_chance(dice, 10))
 		reading_poison(dice);
+	/* Liars answer not all of it, and who waits for them reads nothing any more. */
+	if (!free_buffer(reader) && dice_chance(dice, 10))
+		new_ring(reader, dice);
 	while (count--)
 		any_io(reader, dice);
 	reap(reader, dice_chance(dice, 50) ? 2 : 0);

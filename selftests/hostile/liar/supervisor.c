@@ -355,10 +355,14 @@ void supervise(struct run *run)
 void supervise_end(void)
 {
 	long long end = raw_now_ms() + END_MS;
+	unsigned int i;
 
 	if (staged != STAGED_NOTHING) {
 		while (dying_count)
 			kill(dying[--dying_count], SIGKILL);
+		for (i = 0; i < seat_count; i++)
+			if (workers[i].pid)
+				kill(workers[i].pid, SIGKILL);
 		wait_for_all(no_children, end);
 		delete_devices(false, end);
 	}
