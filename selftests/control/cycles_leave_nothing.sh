@@ -5,6 +5,7 @@
 # timeout: 400
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
+source "$(dirname "$0")/../lib/leaks.sh"
 
 cycles=200
 warm_up=10
@@ -15,74 +16,9 @@ cycle() {
     ublkd del 0
 }
 
-# udev ends its workers when they have had nothing to do for some seconds. Each has memory of its
-# own: under load one more or less than before looked like a leak. Looking through all of /proc
-# would fill the caches that are counted.
-udevd=$(pgrep --oldest udevd)
-udev_has_no_workers() {
-    [ -z "$(cat "/proc/$udevd/task/$udevd/children")" ]
-}
-
-# A directory can go only after what is in it, and what was used lately gets another chance; the
-# kernel itself ends when a round frees little. Hundreds of /proc's inodes were left like that.
-drop_caches() {
-    local unused before
-    read -r _ unused _ </proc/sys/fs/dentry-state
-    while
-        before=$unused
-        echo 3 >/proc/sys/vm/drop_caches
-        read -r _ unused _ </proc/sys/fs/dentry-state
-        [ "$unused" -lt "$before" ]
-    do :; done
-}
-
-# What memory is in use once all that can be freed was: NAME COUNT OBJECTS_PER_SLAB lines.
-# Much of what is dropped is freed by RCU later: a network device that goes away waits for all of
-# RCU's callbacks. Freed vmalloc areas wait until enough have come together, or until the kernel
-# changes page protections, as it does for a module's. Shrinking gives back the free objects that
-# slabs keep ready for each CPU, which would count as used; a program that starts would have some
-# made ready again. udev must not look at the device meanwhile.
-memory_in_use() {
-    local cache slabs totals
-    udevadm settle
-    wait_until 60 udev_has_no_workers || fail "udev's workers do not end"
-    udevadm control --stop-exec-queue
-    sync
-    drop_caches
-    modprobe dummy numdummies=1
-    rmmod dummy
-    for cache in /sys/kernel/slab/*/shrink; do
-        echo 1 >"$cache"
-    done
-    mapfile -t slabs </proc/slabinfo
-    mapfile -t totals </proc/meminfo
-    printf '%s\n' "${slabs[@]:2}" | awk '{ print $1, $2, $5 }'
-    printf '%s\n' "${totals[@]}" |
-        awk '$1 == "Percpu:" || $1 == "VmallocUsed:" || $1 == "KernelStack:" { print $1, $2, 0 }'
-    udevadm control --start-exec-queue
-}
-
-# A leak of one object per cycle makes a cache grow by 200. Half of that is far more than the caches
-# of unrelated things moved in runs on an idle machine (below 40), and a leaked kilobyte of per-CPU
-# or vmalloc memory per cycle shows as 200 KiB. A slab that a CPU allocates from counts as full, so
-# less than a slab for each CPU says nothing: that matters for the smallest objects only (170 of them
-# make a page of lsm_file_cache).
-grown() {
-    join <(sort "$UBLK_TEST_DIR/before") <(sort "$UBLK_TEST_DIR/after") |
-        awk -v most=$((cycles / 2)) -v cpus="$(nproc)" \
-            '$4 - $2 > most && $4 - $2 > cpus * $3 { print $1 ": " $2 " -> " $4 }'
-}
-
-on_exit udevadm control --start-exec-queue
 for ((i = 0; i < warm_up; i++)); do cycle; done
-what_is_there >"$UBLK_TEST_DIR/files"
-memory_in_use >"$UBLK_TEST_DIR/before"
+remember_memory
 start=$(now_ms)
 for ((i = 0; i < cycles; i++)); do cycle; done
 echo "# $cycles cycles took $(($(now_ms) - start)) ms"
-memory_in_use >"$UBLK_TEST_DIR/after"
-join <(sort "$UBLK_TEST_DIR/before") <(sort "$UBLK_TEST_DIR/after") |
-    awk '$4 > $2 { print "# " $1 " +" $4 - $2 }' | sort -t + -k 2 -n | tail -n 8
-[ -z "$(grown)" ] || fail "memory grew: $(grown)"
-what_is_there | cmp - "$UBLK_TEST_DIR/files" || fail "files were left: $(what_is_there)"
-expect_nothing_left
+expect_no_leak "$cycles"
