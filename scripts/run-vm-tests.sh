@@ -19,6 +19,7 @@ usage: scripts/run-vm-tests.sh [OPTION]... [SUITE | SUITE/TEST | smoke]...
   --append ARGS  more kernel parameters
   --image FILE   boot this vmlinux, with the kernel's modules
   --copy MODE    let the data of every device take one way: driver, user, zero or shmem
+  --full         let the tests that can be long be so: hours; the default timeout is 12 hours then
   --no-build     take everything as it is
   --verbose      show the output of tests that pass too
   --list         list the tests and leave
@@ -45,6 +46,10 @@ while [ $# -gt 0 ]; do
     --in-tree | --no-module)
         MODULE=${1#--}
         VM_OPTIONS+=("$1")
+        ;;
+    --full)
+        export UBLK_TEST_STRESS=full
+        TIMEOUT=43200
         ;;
     --no-build) BUILD=no ;;
     --verbose) RUN_OPTIONS+=(--verbose) ;;

@@ -256,6 +256,10 @@ int raw_reap(pid_t pid, int wait_ms);
 /* Skip the whole program, before the harness starts, if the driver lacks a feature. */
 void raw_require_feature(__u64 feature, const char *name);
 
+/* How much is done of something: @full if UBLK_TEST_STRESS asks for all of it. */
+unsigned int raw_amount(unsigned int normal, unsigned int full);
+/* Let the kernel log tell what everybody waits for; for tests that have failed. */
+void raw_show_waiters(void);
 long long raw_now_ms(void);
 void raw_pause(void);
 void *raw_pages(size_t bytes);

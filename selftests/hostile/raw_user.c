@@ -5,7 +5,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
@@ -16,6 +18,24 @@
 #include <linux/fs.h>
 
 #include "raw.h"
+
+unsigned int raw_amount(unsigned int normal, unsigned int full)
+{
+	const char *wanted = getenv("UBLK_TEST_STRESS");
+
+	return wanted && !strcmp(wanted, "full") ? full : normal;
+}
+
+void raw_show_waiters(void)
+{
+	int fd = open("/proc/sysrq-trigger", O_WRONLY);
+
+	if (fd < 0)
+		return;
+	if (write(fd, "w", 1) != 1)
+		perror("sysrq");
+	close(fd);
+}
 
 long long raw_now_ms(void)
 {

@@ -45,11 +45,17 @@ start_test() {
     exec timeout --kill-after="$KILL_AFTER" "$4" "$5" </dev/null >"$LOG" 2>&1
 }
 
+# Seconds for a test. One that does more when asked for all of it may have another limit then.
+limit_of() {
+    read_comment timeout "$1" "$DEFAULT_TIMEOUT"
+    [ "${UBLK_TEST_STRESS:-}" != full ] || read_comment full-timeout "$1" "$COMMENT"
+    echo "$((COMMENT * TIME_FACTOR))"
+}
+
 execute() {
     local name=$1 program limit id start end
     find_source "$name"
-    read_comment timeout "$SOURCE" "$DEFAULT_TIMEOUT"
-    limit=$((COMMENT * TIME_FACTOR))
+    limit=$(limit_of "$SOURCE")
     LOG=$RESULTS/logs/${name//\//.}.log
     VERDICT=pass REASONS=() ELAPSED=0
     program=$SOURCE

@@ -54,6 +54,7 @@ report_test() {
     if [ "$VERDICT" = skip ] && ! skip_is_allowed "$test" "$SKIP_REASON"; then
         failed_because "unexpected skip: $SKIP_REASON"
     fi
+    show_figures
     case $VERDICT in
     pass)
         PASSED=$((PASSED + 1))
@@ -73,6 +74,11 @@ report_test() {
     esac
     RUNNING=
     write_counts
+}
+
+# What a test reached, beside its verdict.
+show_figures() {
+    sed -n 's/^# figure: /  # figure: /p' "$LOG"
 }
 
 show_log() {

@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+# timeout: 300
+# A test that is asked to do all it can has the time for that, and what it reached stands beside its
+# verdict.
+source "$(dirname "$0")/fixture.sh"
+
+unset UBLK_TEST_STRESS
+sample long.sh <<'TEST'
+# timeout: 1
+# full-timeout: 250
+source "$UBLK_ROOT/selftests/lib/stress.sh"
+figure "$(amount 3 5000) times"
+[ "$(amount 3 5000)" -eq 5000 ] || sleep 200
+TEST
+run_samples sample
+expect_counts 0 1 0
+expect_output "timeout after 1 s"
+expect_output "  # figure: 3 times"
+export UBLK_TEST_STRESS=full
+sed -i 's/|| sleep 200/\&\& sleep 3/' "$SAMPLE/long.sh"
+run_samples sample
+expect_counts 1 0 0
+expect_output "  # figure: 5000 times"
