@@ -53,11 +53,21 @@ int recoverable_kill(struct recoverable *self)
 	return 0;
 }
 
+static void forget(void *shared, size_t size)
+{
+	if (shared && shared != MAP_FAILED)
+		munmap(shared, size);
+}
+
 int recoverable_end(struct recoverable *self)
 {
 	int killed = recoverable_kill(self);
 	int ret = raw_destroy(&self->device);
 
+	forget(self->disk, RAW_DISK_BYTES);
+	self->disk = NULL;
+	forget(self->shared, sizeof(*self->shared));
+	self->shared = NULL;
 	return killed ? killed : ret;
 }
 
@@ -91,6 +101,14 @@ static bool has_work(const struct raw_server *server)
 	return server->parked || server->caught_count;
 }
 
+/* The ring goes, the file and the process stay. */
+static void __attribute__((noreturn)) leave(struct raw_server *server)
+{
+	raw_ring_close(&server->ring);
+	for (;;)
+		pause();
+}
+
 /* Until it is killed, or all its commands have come back. */
 static void __attribute__((noreturn)) server_main(struct recoverable *self,
 						  enum recoverable_server kind)
@@ -98,6 +116,7 @@ static void __attribute__((noreturn)) server_main(struct recoverable *self,
 	struct raw_request request;
 	struct raw_server server;
 
+	atomic_store(&self->shared->child, getpid());
 	if (raw_server_open_next(&server, &self->device))
 		_exit(9);
 	server.hold_all = kind != HOLDS;
@@ -109,11 +128,13 @@ static void __attribute__((noreturn)) server_main(struct recoverable *self,
 	raw_ring_submit(&server.ring, 0);
 	atomic_store(&self->shared->fetched, 1);
 
-	while (has_work(&server) || kind != SERVES) {
+	while (has_work(&server) || (kind != SERVES && kind != LEAVES)) {
 		raw_pump(&server, 1000);
 		while (server.caught_count && raw_catch(&server, &request)) {
 			atomic_fetch_add(&self->shared->caught, 1);
-			if (kind == SERVES)
+			if (kind == LEAVES && atomic_load(&self->shared->go))
+				leave(&server);
+			if (kind == SERVES || kind == LEAVES)
 				answer(self, &server, &request);
 		}
 	}
@@ -122,12 +143,23 @@ static void __attribute__((noreturn)) server_main(struct recoverable *self,
 
 int recoverable_serve(struct recoverable *self, enum recoverable_server server)
 {
+	long long end = raw_now_ms() + RAW_DEADLINE;
+
 	atomic_store(&self->shared->fetched, 0);
 	atomic_store(&self->shared->caught, 0);
+	atomic_store(&self->shared->go, 0);
 	self->pid = raw_fork();
 	if (self->pid == 0)
 		server_main(self, server);
-	return raw_await(&self->shared->fetched, 1, RAW_DEADLINE);
+	while (!atomic_load(&self->shared->fetched)) {
+		if (raw_reap(self->pid, 0) != -ETIME) {
+			self->pid = -1;
+			return -ECHILD;
+		}
+		if (raw_now_ms() > end)
+			return -ETIME;
+	}
+	return 0;
 }
 
 int recoverable_start(struct recoverable *self, enum recoverable_server server)

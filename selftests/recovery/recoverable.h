@@ -22,13 +22,14 @@ enum recoverable_server {
 	HOLDS,		/* keeps the test's requests for ever, and answers others */
 	HOLDS_ALL,	/* keeps every request for ever */
 	FETCHES_SOME,	/* and then does nothing */
+	LEAVES,		/* serves until shared->go, then closes its ring with a request in hand */
 };
 
 int recoverable_add(struct recoverable *self, __u64 features, unsigned int queues,
 		    unsigned int depth);
-/* Kills the server and deletes the device: 0 if both are gone. */
+/* Kills the server, deletes the device and unmaps what was shared: 0 if both are gone. */
 int recoverable_end(struct recoverable *self);
-/* Fork a server: 0 once it has fetched what it is to fetch. */
+/* Fork a server, shared->child: 0 once it has fetched what it is to fetch; -ECHILD: it has ended. */
 int recoverable_serve(struct recoverable *self, enum recoverable_server server);
 /* The same, then START_DEV. */
 int recoverable_start(struct recoverable *self, enum recoverable_server server);
