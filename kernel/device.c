@@ -100,8 +100,12 @@ static int ublk_device_alloc_tag_set(struct ublk_device *dev)
 	set->queue_depth = dev->info.queue_depth;
 	set->numa_node = NUMA_NO_NODE;
 	set->cmd_size = sizeof(struct ublk_request);
-	/* The server can sort requests if it wants to; a scheduler would forbid batches. */
-	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT;
+	/*
+	 * The server can sort requests if it wants to; a scheduler would forbid batches. STACKING:
+	 * a processor that goes offline does not wait for what came from it, because any other can
+	 * end it, and the server may be frozen or take as long as it likes.
+	 */
+	set->flags = BLK_MQ_F_SHOULD_MERGE | BLK_MQ_F_NO_SCHED_BY_DEFAULT | BLK_MQ_F_STACKING;
 	set->driver_data = dev;
 	return blk_mq_alloc_tag_set(set);
 }
