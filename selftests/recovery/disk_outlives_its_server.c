@@ -101,7 +101,7 @@ TEST_F(outlives, and_what_that_one_had_is_reissued_or_fails)
 {
 	ASSERT_EQ(0, recoverable_start(&self->disk, HOLDS));
 	ASSERT_EQ(0, read_some(&self->disk, &self->io[0], 1 << 20));
-	ASSERT_EQ(0, raw_await(&self->disk.shared->caught, 8, RAW_DEADLINE));
+	ASSERT_EQ(0, raw_await(&self->disk.shared->caught, 16, RAW_DEADLINE));
 	lose_server(_metadata, &self->disk, variant->state);
 	if (!variant->reissued) {
 		EXPECT_EQ(-EIO, raw_io_wait(&self->io[0], NULL, RAW_DEATH_DEADLINE));
