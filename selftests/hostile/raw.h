@@ -217,6 +217,8 @@ int raw_io_start(struct raw_io *io, const struct raw_device *device, enum raw_io
 		 void *buffer, size_t length, off_t offset);
 /* Serve (if @server) until the I/O ended: bytes, -errno, or -ETIME after @wait_ms. */
 ssize_t raw_io_wait(struct raw_io *io, struct raw_server *server, int wait_ms);
+/* Wait until so many reads have left for the server, which need not know: 0 or -ETIME. */
+int raw_await_reads(const struct raw_device *device, unsigned int reads);
 
 /* --- other processes --- */
 

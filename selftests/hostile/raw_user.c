@@ -150,6 +150,34 @@ ssize_t raw_io_wait(struct raw_io *io, struct raw_server *server, int wait_ms)
 	return io->result;
 }
 
+static unsigned int reads_in_flight(const struct raw_device *device)
+{
+	unsigned int reads = 0;
+	char path[64];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/sys/block/ublkb%d/inflight", device->id);
+	file = fopen(path, "r");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%u", &reads) != 1)
+		reads = 0;
+	fclose(file);
+	return reads;
+}
+
+int raw_await_reads(const struct raw_device *device, unsigned int reads)
+{
+	long long end = raw_now_ms() + RAW_DEADLINE;
+
+	while (reads_in_flight(device) < reads) {
+		if (raw_now_ms() > end)
+			return -ETIME;
+		raw_pause();
+	}
+	return 0;
+}
+
 struct raw_shared *raw_share(void)
 {
 	void *shared = mmap(NULL, sizeof(struct raw_shared), PROT_READ | PROT_WRITE,

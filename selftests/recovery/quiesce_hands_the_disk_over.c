@@ -4,6 +4,7 @@
  */
 // # timeout: 240
 #include <errno.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "kselftest_harness.h"
@@ -60,6 +61,28 @@ static void expect_it_left(struct __test_metadata *_metadata, struct recoverable
 	EXPECT_EQ(0, raw_reap(disk->pid, RAW_DEATH_DEADLINE));
 	disk->pid = -1;
 	ASSERT_EQ(0, recoverable_await_state(disk, state));
+}
+
+/* The server is stopped: its other commands come back, this one when it has been woken up. */
+TEST_F(quiesce, leaves_the_command_that_a_request_is_on_its_way_with)
+{
+	bool waits = variant->state == UBLK_S_DEV_QUIESCED;
+	ssize_t result;
+
+	ASSERT_EQ(0, recoverable_start(&self->disk, SERVES));
+	ASSERT_EQ(0, kill(self->disk.pid, SIGSTOP));
+	ASSERT_EQ(0, raw_io_start(&self->io[0], &self->disk.device, RAW_READ, raw_pages(4096),
+				  4096, RAW_TEST_OFFSET));
+	ASSERT_EQ(0, raw_await_reads(&self->disk.device, 1));
+	ASSERT_EQ(0, recoverable_quiesce(&self->disk, RAW_DEADLINE));
+	EXPECT_EQ(-ETIME, raw_io_wait(&self->io[0], NULL, A_WHILE));
+	ASSERT_EQ(0, kill(self->disk.pid, SIGCONT));
+	expect_it_left(_metadata, &self->disk, variant->state);
+	ASSERT_EQ(0, recoverable_recover(&self->disk, SERVES));
+	result = raw_io_wait(&self->io[0], NULL, RAW_DEADLINE);
+	EXPECT_TRUE(result == 4096 || (!waits && result == -EIO)) {
+		TH_LOG("the read returned %zd", result);
+	}
 }
 
 TEST_F(quiesce, sends_an_idle_server_away)
