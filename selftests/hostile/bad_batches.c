@@ -23,6 +23,7 @@
 #define DEPTH 8
 #define BYTES 4096
 #define GROUP 7
+#define A_WHILE 300
 
 struct element {
 	struct ublk_elem_header header;
@@ -560,6 +561,7 @@ FIXTURE(death)
 FIXTURE_VARIANT(death)
 {
 	enum point point;
+	bool stopped;	/* and a request is on its way to it, with the only FETCH */
 };
 
 FIXTURE_VARIANT_ADD(death, after_open) { .point = OPENED };
@@ -568,6 +570,7 @@ FIXTURE_VARIANT_ADD(death, after_prep) { .point = PREPARED_ALL };
 FIXTURE_VARIANT_ADD(death, while_fetching) { .point = FETCHING };
 FIXTURE_VARIANT_ADD(death, with_a_request) { .point = HOLDING };
 FIXTURE_VARIANT_ADD(death, with_a_request_that_waits_for_a_fetch) { .point = WAITING };
+FIXTURE_VARIANT_ADD(death, with_a_request_on_its_way) { .point = FETCHING, .stopped = true };
 
 FIXTURE_SETUP(death)
 {
@@ -593,8 +596,12 @@ TEST_F(death, takes_nobody_along)
 	if (pid == 0)
 		dying_server(&self->device, self->shared, variant->point);
 	ASSERT_EQ(0, raw_await(&self->shared->fetched, 1, RAW_DEADLINE));
+	if (variant->stopped)
+		ASSERT_EQ(0, kill(pid, SIGSTOP));
 	if (started)
 		ASSERT_EQ(0, start_read(&self->io, &self->device));
+	if (variant->stopped)
+		ASSERT_EQ(0, raw_await_reads(&self->device, 1));
 	if (variant->point >= HOLDING)
 		ASSERT_EQ(0, raw_await(&self->shared->caught, 1, RAW_DEADLINE));
 	if (variant->point == WAITING) {
@@ -612,6 +619,64 @@ TEST_F(death, takes_nobody_along)
 		EXPECT_NE(-ETIME, result);
 	}
 	EXPECT_EQ(0, raw_stop(self->device.id));
+}
+
+/* A server whose ring only a child of it keeps open. */
+static void server_without_a_ring(struct raw_device *device, struct raw_shared *shared)
+{
+	struct batch_server server;
+	pid_t child;
+
+	if (batch_open(&server, device) || prep(&server, 0, DEPTH) || go(&server))
+		_exit(1);
+	child = raw_fork();
+	if (child == 0)
+		for (;;)
+			pause();
+	atomic_store(&shared->child, child);
+	raw_ring_close(&server.ring);
+	atomic_store(&shared->fetched, 1);
+	for (;;)
+		raw_pause();
+}
+
+FIXTURE(ring)
+{
+	struct raw_device device;
+	struct raw_shared *shared;
+	struct raw_io io;
+	pid_t pid;
+};
+
+FIXTURE_SETUP(ring)
+{
+	raw_none(&self->device, NULL);
+	ASSERT_EQ(0, add(&self->device));
+	self->shared = raw_share();
+	ASSERT_NE(NULL, self->shared);
+	self->pid = raw_fork();
+	if (self->pid == 0)
+		server_without_a_ring(&self->device, self->shared);
+	ASSERT_EQ(0, raw_await(&self->shared->fetched, 1, RAW_DEADLINE));
+}
+
+FIXTURE_TEARDOWN(ring)
+{
+	kill(self->pid, SIGKILL);
+	EXPECT_EQ(SIGKILL, raw_reap(self->pid, RAW_DEATH_DEADLINE));
+	EXPECT_EQ(0, raw_destroy(&self->device));
+}
+
+/* io_uring wants the only FETCH back, and its task, which is stopped, has not run it yet. */
+TEST_F(ring, is_closed_while_a_request_is_on_its_way)
+{
+	ASSERT_EQ(0, kill(self->pid, SIGSTOP));
+	ASSERT_EQ(0, start_read(&self->io, &self->device));
+	ASSERT_EQ(0, raw_await_reads(&self->device, 1));
+	ASSERT_EQ(0, kill(atomic_load(&self->shared->child), SIGKILL));
+	EXPECT_EQ(-ETIME, raw_io_wait(&self->io, NULL, A_WHILE));
+	ASSERT_EQ(0, kill(self->pid, SIGCONT));
+	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE));
 }
 
 static void __attribute__((constructor)) need_feature(void)
