@@ -180,9 +180,9 @@ static inline bool ublk_task_was_killed(void)
  * task_work_add() failed in a work item, thus in a PF_KTHREAD task (which an SQPOLL thread is
  * not). That is the test 6.12 and 7.3 make themselves, so it serves where there is no token.
  *
- * None of them notices an SQPOLL thread that was killed, which runs task work while it waits for its
- * commands: see ublk_task_was_killed(). A task that waits in exec still runs task work and is not
- * dead by these tests: its memory is there, but it will not commit what it gets.
+ * None of them notices an SQPOLL thread that was killed, which runs task work while it waits for
+ * its commands: see ublk_task_was_killed(). A task that waits in exec still runs task work and is
+ * not dead by these tests: its memory is there, but it will not commit what it gets.
  */
 #if COMPAT_HAVE_CMD_TW_TOKEN	/* v6.19 */
 #define UBLK_DEFINE_CMD_TASK_WORK(name, body)					\
