@@ -9,15 +9,18 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <poll.h>
+#include <sys/eventfd.h>
 
 namespace ublk {
 
 namespace {
 
-// Tell a tag's commands and the moves of its data from the target's operations, whose user_data is
-// their address.
+// Tell a tag's commands, the moves of its data and the bell from the target's operations, whose
+// user_data is their address.
 constexpr std::uint64_t command_mark = std::uint64_t{1} << 63;
 constexpr std::uint64_t move_mark = std::uint64_t{1} << 62;
+constexpr std::uint64_t bell_mark = std::uint64_t{1} << 61;
 
 static_assert(detail::flag_fua == UBLK_IO_F_FUA);
 static_assert(detail::flag_no_unmap == UBLK_IO_F_NOUNMAP);
@@ -37,7 +40,9 @@ unsigned Queue::ring_entries(unsigned depth) {
 // A target that wraps targets, or splits a request, has several frames per tag.
 unsigned Queue::frame_blocks(unsigned depth) { return 4 * depth; }
 
-Queue::Queue(Parts parts) : parts_(std::move(parts)), requests_(parts_.depth) {
+Queue::Queue(Parts parts)
+    : parts_(std::move(parts)), requests_(parts_.depth), thread_(std::this_thread::get_id()),
+      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     for (unsigned tag = 0; tag < parts_.depth; ++tag) {
         requests_[tag].tag = static_cast<std::uint16_t>(tag);
         requests_[tag].queue = this;
@@ -45,6 +50,8 @@ Queue::Queue(Parts parts) : parts_(std::move(parts)), requests_(parts_.depth) {
 }
 
 int Queue::fetch_all() {
+    if (!bell_)
+        return -EMFILE;
     for (detail::Request& request : requests_) {
         request.result = -1; // of no request yet
         if (!prepare_command(UBLK_U_IO_FETCH_REQ, request))
@@ -64,12 +71,66 @@ void Queue::run() {
 
 bool Queue::step(unsigned wait) {
     retry_backlog();
-    if (owned_tags_ == 0 && running_operations_ == 0)
+    if (is_over())
         return false;
+    listen();
     const FramePool::Use frames{parts_.frames};
-    enter(wait);
+    enter(woken_.empty() ? wait : 0);
     parts_.uring->reap([this](std::uint64_t data, int result) { handle(data, result); });
+    resume_woken();
     return true;
+}
+
+bool Queue::is_over() const noexcept {
+    return owned_tags_ == 0 && running_operations_ == 0 && expected_events_ == 0;
+}
+
+// Only while a coroutine waits for an event: other queues cost nothing.
+void Queue::listen() noexcept {
+    if (listening_ || expected_events_ == 0)
+        return;
+    io_uring_sqe* sqe = next_sqe();
+    if (!sqe) [[unlikely]]
+        return; // there is room in the next round, or it has something else to do
+    sqe->opcode = IORING_OP_POLL_ADD;
+    sqe->fd = bell_.get();
+    sqe->poll32_events = POLLIN;
+    sqe->user_data = bell_mark;
+    listening_ = true;
+}
+
+void Queue::hear() noexcept {
+    listening_ = false;
+    eventfd_t rings = 0;
+    static_cast<void>(::eventfd_read(bell_.get(), &rings));
+    const std::lock_guard lock{inbox_mutex_};
+    for (auto events = inbox_.take_all(); !events.empty();) {
+        Event& event = *events.first();
+        events.pop();
+        woken_.push(event);
+    }
+}
+
+// The bell is rung under the lock, so whoever rings it is through with this queue when the event is
+// found.
+void Queue::wake(Event& event) noexcept {
+    if (std::this_thread::get_id() == thread_) {
+        woken_.push(event);
+        return;
+    }
+    const std::lock_guard lock{inbox_mutex_};
+    if (inbox_.empty())
+        ::eventfd_write(bell_.get(), 1);
+    inbox_.push(event);
+}
+
+void Queue::resume_woken() {
+    while (!woken_.empty()) {
+        Event& event = *woken_.first();
+        woken_.pop();
+        --expected_events_;
+        event.waiter_.resume();
+    }
 }
 
 void Queue::enter(unsigned wait) {
@@ -92,6 +153,8 @@ void Queue::handle(std::uint64_t user_data, int result) {
         handle_command(static_cast<unsigned>(user_data & ~command_mark), result);
     else if (user_data & move_mark)
         handle_move(requests_[user_data & ~move_mark], result);
+    else if (user_data & bell_mark)
+        hear();
     else // NOLINTNEXTLINE(performance-no-int-to-ptr): the ring carries integers only
         handle_operation(*reinterpret_cast<RingOperation*>(user_data), result);
 }

@@ -6,10 +6,14 @@
 
 #include <cstdint>
 #include <memory>
+#include <mutex>
+#include <thread>
 #include <vector>
 
+#include <ublk/event.h>
 #include <ublk/ring.h>
 #include <ublk/server.h>
+#include <ublk/unique_fd.h>
 
 #include "checked_target.h"
 #include "counter.h"
@@ -31,6 +35,7 @@ public:
         last_ = &element;
     }
     void pop() noexcept { first_ = first_->*next; }
+    Backlog take_all() noexcept { return std::exchange(*this, Backlog{}); }
 
 private:
     Element* first_ = nullptr;
@@ -72,7 +77,12 @@ public:
     void submit(RingOperation& operation) noexcept;
     unsigned index() const noexcept { return parts_.index; }
 
-    // By any thread.
+    // A coroutine of this queue waits for an event, or finds that it need not.
+    void expect_event() noexcept { ++expected_events_; }
+    void forget_event() noexcept { --expected_events_; }
+
+    // By any thread. Goes on with the coroutine that waits for the event, which is set.
+    void wake(Event& event) noexcept;
     Statistics statistics() const noexcept;
 
 private:
@@ -91,6 +101,10 @@ private:
     bool prepare_operation(RingOperation& operation) noexcept;
     io_uring_sqe* next_sqe() noexcept;
     void retry_backlog() noexcept;
+    bool is_over() const noexcept;
+    void listen() noexcept;
+    void hear() noexcept;
+    void resume_woken();
 
     Parts parts_;
     std::vector<detail::Request> requests_;
@@ -99,6 +113,13 @@ private:
     int refusal_ = 0;                 // first error of a command
     Backlog<detail::Request, &detail::Request::next> unsent_requests_;
     Backlog<RingOperation, &RingOperation::next_> unsent_operations_;
+    unsigned expected_events_ = 0;
+    std::thread::id thread_{}; // the queue's
+    Backlog<Event, &Event::next_> woken_;
+    UniqueFd bell_;          // eventfd: another thread has put something into the inbox
+    bool listening_ = false; // the ring waits for the bell
+    std::mutex inbox_mutex_{};
+    Backlog<Event, &Event::next_> inbox_; // guarded by inbox_mutex_
     Counter delivered_;
     Counter rejected_;
     Counter violations_;

@@ -130,6 +130,8 @@ public:
     unsigned queue_index() const noexcept;
 
 private:
+    friend class Event;
+
     Queue* queue_;
 };
 

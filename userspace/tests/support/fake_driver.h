@@ -12,6 +12,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <poll.h>
 #include <span>
 #include <vector>
 
@@ -49,7 +50,7 @@ private:
     void execute(const io_uring_sqe& sqe);
     void transfer(const io_uring_sqe& sqe);
     std::span<std::byte> memory_of(const io_uring_sqe& sqe);
-    void check_parked_polls(int timeout);
+    void check_parked_polls(std::unique_lock<std::mutex>& lock, int timeout);
     bool idle() const;
 
     FakeDriver& driver_;
@@ -60,6 +61,8 @@ private:
     std::vector<int> files_;
     std::vector<std::span<std::byte>> buffers_; // the ring's table
     std::vector<io_uring_sqe> parked_polls_;
+    std::vector<pollfd> polled_; // kept, so that waiting allocates nothing
+    UniqueFd posted_;            // eventfd: a completion has come, for who waits for parked polls
 };
 
 class FakeDriver final : public DriverPort, public std::enable_shared_from_this<FakeDriver> {

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/uio.h>
 
 #include "queue.h"
@@ -47,7 +48,8 @@ int allocate(const io_uring_sqe& sqe, int fd) {
 } // namespace
 
 FakeUring::FakeUring(FakeDriver& driver, unsigned entries)
-    : driver_(driver), submissions_(entries), completions_(std::size_t{2} * entries) {
+    : driver_(driver), submissions_(entries), completions_(std::size_t{2} * entries),
+      posted_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     ring_.sq.khead = &indices_[sq_head];
     ring_.sq.ktail = &indices_[sq_tail];
     ring_.sq.sqes = submissions_.data();
@@ -104,6 +106,7 @@ void FakeUring::post(std::uint64_t user_data, int result) {
     completions_[tail & ring_.cq.ring_mask].user_data = user_data;
     completions_[tail & ring_.cq.ring_mask].res = result;
     io_uring_smp_store_release(&tail, tail + 1);
+    ::eventfd_write(posted_.get(), 1);
     driver_.changed_.notify_all();
 }
 
@@ -116,10 +119,13 @@ int FakeUring::enter(unsigned wait) noexcept {
         return driver_.submission_error_;
     while (indices_[sq_head] != ring_.sq.sqe_tail)
         execute(submissions_[indices_[sq_head]++ & ring_.sq.ring_mask]);
-    check_parked_polls(wait ? -1 : 0);
-    if (!wait)
-        return 0;
-    driver_.changed_.wait(lock, [this] { return !idle(); });
+    check_parked_polls(lock, 0);
+    while (wait && idle()) {
+        if (parked_polls_.empty())
+            driver_.changed_.wait(lock);
+        else
+            check_parked_polls(lock, -1);
+    }
     return 0;
 }
 
@@ -165,15 +171,22 @@ void FakeUring::execute(const io_uring_sqe& sqe) {
     }
 }
 
-// To wait for them is only for rings whose thread has nothing else to wait for.
-void FakeUring::check_parked_polls(int timeout) {
+// Leaves the driver to others while it waits.
+void FakeUring::check_parked_polls(std::unique_lock<std::mutex>& lock, int timeout) {
     if (!idle() || parked_polls_.empty())
         return;
-    std::vector<pollfd> events;
+    std::vector<pollfd>& events = polled_;
+    events.clear();
     for (const io_uring_sqe& sqe : parked_polls_)
         events.push_back({fd_of(sqe, files_), static_cast<short>(sqe.poll32_events), 0});
-    ASSERT_GE(::poll(events.data(), events.size(), timeout), 0);
-    for (std::size_t i = events.size(); i-- > 0;) {
+    events.push_back({posted_.get(), POLLIN, 0});
+    eventfd_t count = 0;
+    static_cast<void>(::eventfd_read(posted_.get(), &count)); // it is idle: all were seen
+    lock.unlock();
+    const int found = ::poll(events.data(), events.size(), timeout);
+    lock.lock();
+    ASSERT_GE(found, 0);
+    for (std::size_t i = parked_polls_.size(); i-- > 0;) {
         if (!events[i].revents)
             continue;
         post(parked_polls_[i].user_data, events[i].revents);
