@@ -33,6 +33,16 @@ QueueCpus queue_cpus(Control& control, const DeviceInfo& info) {
     return all;
 }
 
+ordered_json zones_json(const Geometry& geometry) {
+    if (!geometry.is_zoned())
+        return {};
+    return {{"count", geometry.size_bytes / geometry.zones.size_bytes},
+            {"size", geometry.zones.size_bytes},
+            {"max_append", geometry.zones.max_append_bytes},
+            {"max_open", geometry.zones.max_open},
+            {"max_active", geometry.zones.max_active}};
+}
+
 ordered_json geometry_json(const Geometry& geometry) {
     return {{"logical_block_size", geometry.logical_block_size},
             {"physical_block_size", geometry.physical_block_size},
@@ -49,7 +59,8 @@ ordered_json geometry_json(const Geometry& geometry) {
             {"max_discard", geometry.discard.max_bytes},
             {"discard_granularity", geometry.discard.granularity},
             {"discard_alignment", geometry.discard.alignment},
-            {"max_write_zeroes", geometry.max_write_zeroes_bytes}};
+            {"max_write_zeroes", geometry.max_write_zeroes_bytes},
+            {"zones", zones_json(geometry)}};
 }
 
 ordered_json server_json(const Paths& paths, const Device& device) {

@@ -30,11 +30,18 @@ public:
     Task serve(Io io) const { return target_->serve(std::move(io)); }
 
     // Whether the target may answer the request so. A read or write that is neither complete nor
-    // failed is not allowed: drivers disagree on what to do with the rest, and one drops it.
-    static bool allowed(const detail::Request& request, int result) noexcept;
+    // failed is not allowed: drivers disagree on what to do with the rest, and one drops it. What
+    // is said about zones must be possible; not every driver looks at it.
+    bool allowed(const detail::Request& request, int result) const noexcept;
 
 private:
     int check_range(const detail::Request& request) const noexcept;
+    int check_transfer(const detail::Request& request) const noexcept;
+    int check_zone(const detail::Request& request) const noexcept;
+    int check_append(const detail::Request& request) const noexcept;
+    int check_report(const detail::Request& request) const noexcept;
+    bool append_is_possible(const detail::Request& request) const noexcept;
+    bool report_is_possible(const detail::Request& request) const noexcept;
 
     Target* target_;
     Geometry geometry_;

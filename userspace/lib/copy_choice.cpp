@@ -17,6 +17,21 @@ constexpr std::array modes{CopyMode::automatic, CopyMode::driver, CopyMode::user
 
 bool hands_data_on(const Target& target) { return target.data_access() == DataAccess::ring; }
 
+// A commit has room for a buffer's address or for the place of an append, and a report of zones is
+// made in memory.
+Result<CopyChoice> choose_for_zones(CopyMode wanted, const CopyMeans& means) {
+    const std::string step = "copy mode '" + std::string{name_of(wanted)} + "'";
+    if (means.shared)
+        return Error{EINVAL, step, "a zoned device uses no shared memory; leave --shmem out",
+                     ErrorKind::usage};
+    if (wanted == CopyMode::automatic)
+        return CopyChoice{CopyMode::user, "a zoned device needs that"};
+    if (wanted == CopyMode::user)
+        return CopyChoice{CopyMode::user, "asked for"};
+    return Error{EINVAL, step, "the data of a zoned device go by user copy; use --copy=auto",
+                 ErrorKind::usage};
+}
+
 Result<CopyChoice> grant(CopyMode wanted, const CopyMeans& means) {
     const std::string step = "copy mode '" + std::string{name_of(wanted)} + "'";
     if (wanted == CopyMode::shmem && !means.shared)
@@ -96,6 +111,8 @@ std::uint64_t features_of(CopyMode mode) {
 // Zero copy saves most where it can be had. User copy is not preferred to the driver's: for a
 // request that the server keeps in a buffer it costs a submission more and saves no copy.
 Result<CopyChoice> choose_copy_mode(CopyMode wanted, const CopyMeans& means) {
+    if (means.target.geometry().is_zoned())
+        return choose_for_zones(wanted, means);
     if (wanted != CopyMode::automatic)
         return grant(wanted, means);
     if (means.shared)

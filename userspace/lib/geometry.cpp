@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::uint32_t page = 4096;
 constexpr std::uint32_t largest_block = 256U << 20;
+constexpr std::uint64_t largest_zone = std::uint64_t{1} << 40;
 
 bool power_of_two_within(std::uint64_t value, std::uint64_t low, std::uint64_t high) {
     return std::has_single_bit(value) && value >= low && value <= high;
@@ -75,10 +76,35 @@ const char* problem_of_operations(const Geometry& g) {
     return nullptr;
 }
 
+const char* problem_of_zones(const Geometry& g) {
+    const ZoneLimits& z = g.zones;
+    if (!g.is_zoned())
+        return z.max_append_bytes || z.max_open || z.max_active
+                   ? "a device without zones has no limits of zones"
+                   : nullptr;
+    if (!power_of_two_within(z.size_bytes, page, largest_zone))
+        return "the zone size must be a power of two from 4K to 1T";
+    if (g.size_bytes % z.size_bytes)
+        return "a zoned device must consist of whole zones";
+    if (g.chunk_bytes)
+        return "the chunk size of a zoned device is that of its zones";
+    if (z.max_append_bytes == 0 || z.max_append_bytes % g.logical_block_size)
+        return "the longest append must be a multiple of the logical block size, and not 0";
+    if (z.max_append_bytes > std::min<std::uint64_t>(g.max_io_bytes, z.size_bytes))
+        return "the longest append must not be longer than the longest I/O and a zone";
+    const std::uint64_t count = g.size_bytes / z.size_bytes;
+    if (z.max_open > count || z.max_active > count)
+        return "no more zones can be open or active than there are";
+    if (z.max_active && z.max_open > z.max_active)
+        return "no more zones can be open than active";
+    return nullptr;
+}
+
 } // namespace
 
 Result<void> validate(const Geometry& geometry) {
-    for (const auto problem_of : {problem_of_blocks, problem_of_limits, problem_of_operations}) {
+    for (const auto problem_of :
+         {problem_of_blocks, problem_of_limits, problem_of_operations, problem_of_zones}) {
         if (const char* problem = problem_of(geometry))
             return Error{EINVAL, "check the geometry", problem, ErrorKind::usage};
     }
@@ -100,6 +126,8 @@ Result<Geometry> apply(const GeometryRequest& request, Geometry geometry) {
         geometry.max_io_bytes = request.max_io_bytes;
     if (request.size_bytes)
         geometry.size_bytes = request.size_bytes;
+    geometry.zones.max_append_bytes =
+        std::min(geometry.zones.max_append_bytes, geometry.max_io_bytes);
     geometry.read_only = geometry.read_only || request.read_only;
     if (Result<void> valid = validate(geometry); !valid)
         return valid.error();

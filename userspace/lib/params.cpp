@@ -43,6 +43,16 @@ void set_segments(ublk_params& params, const Geometry& g) {
     params.seg.max_segments = s.max_segments ? s.max_segments : UINT16_MAX;
 }
 
+void set_zones(ublk_params& params, const Geometry& g) {
+    if (!g.is_zoned())
+        return;
+    params.types |= UBLK_PARAM_TYPE_ZONED;
+    params.basic.chunk_sectors = static_cast<std::uint32_t>(g.zones.size_bytes / sector_size);
+    params.zoned.max_open_zones = g.zones.max_open;
+    params.zoned.max_active_zones = g.zones.max_active;
+    params.zoned.max_zone_append_sectors = g.zones.max_append_bytes / sector_size;
+}
+
 } // namespace
 
 ublk_params to_params(const Geometry& g) {
@@ -60,6 +70,7 @@ ublk_params to_params(const Geometry& g) {
     params.basic.virt_boundary_mask = g.virtual_boundary_mask;
     set_discard(params, g);
     set_segments(params, g);
+    set_zones(params, g);
     if (g.dma_alignment && g.dma_alignment != default_dma_alignment) {
         params.types |= UBLK_PARAM_TYPE_DMA_ALIGN;
         params.dma.alignment = g.dma_alignment - 1;
@@ -97,6 +108,13 @@ Geometry from_params(const ublk_params& params) {
             params.seg.max_segment_size == UINT32_MAX ? 0 : params.seg.max_segment_size;
         g.segments.max_segments =
             params.seg.max_segments == UINT16_MAX ? std::uint16_t{0} : params.seg.max_segments;
+    }
+    if (params.types & UBLK_PARAM_TYPE_ZONED) {
+        g.zones.size_bytes = std::uint64_t{params.basic.chunk_sectors} * sector_size;
+        g.zones.max_append_bytes = params.zoned.max_zone_append_sectors * sector_size;
+        g.zones.max_open = params.zoned.max_open_zones;
+        g.zones.max_active = params.zoned.max_active_zones;
+        g.chunk_bytes = 0;
     }
     return g;
 }

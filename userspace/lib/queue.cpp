@@ -12,6 +12,8 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "zone_report.h"
+
 namespace ublk {
 
 namespace {
@@ -24,11 +26,34 @@ constexpr std::uint64_t bell_mark = std::uint64_t{1} << 61;
 
 static_assert(detail::flag_fua == UBLK_IO_F_FUA);
 static_assert(detail::flag_no_unmap == UBLK_IO_F_NOUNMAP);
+static_assert(static_cast<int>(Op::report_zones) == UBLK_IO_OP_REPORT_ZONES);
+static_assert(static_cast<int>(Op::zone_reset) == UBLK_IO_OP_ZONE_RESET);
+static_assert(static_cast<int>(Op::zone_reset_all) == UBLK_IO_OP_ZONE_RESET_ALL);
+static_assert(static_cast<int>(Op::zone_append) == UBLK_IO_OP_ZONE_APPEND);
+static_assert(static_cast<int>(Op::zone_finish) == UBLK_IO_OP_ZONE_FINISH);
+static_assert(static_cast<int>(Op::zone_close) == UBLK_IO_OP_ZONE_CLOSE);
+static_assert(static_cast<int>(Op::zone_open) == UBLK_IO_OP_ZONE_OPEN);
 static_assert(static_cast<int>(Op::write_zeroes) == UBLK_IO_OP_WRITE_ZEROES);
 static_assert(static_cast<int>(Op::discard) == UBLK_IO_OP_DISCARD);
 static_assert(static_cast<int>(Op::flush) == UBLK_IO_OP_FLUSH);
 static_assert(static_cast<int>(Op::write) == UBLK_IO_OP_WRITE);
 static_assert(static_cast<int>(Op::read) == UBLK_IO_OP_READ);
+
+std::uint64_t length_of(const ublksrv_io_desc& descriptor, Op op) noexcept {
+    switch (op) {
+    case Op::report_zones:
+        return report_bytes(descriptor.nr_zones);
+    case Op::flush:
+    case Op::zone_open:
+    case Op::zone_close:
+    case Op::zone_finish:
+    case Op::zone_reset:
+    case Op::zone_reset_all:
+        return 0;
+    default:
+        return std::uint64_t{descriptor.nr_sectors} * sector_size;
+    }
+}
 
 } // namespace
 
@@ -174,8 +199,8 @@ void Queue::read_descriptor(detail::Request& request) noexcept {
     request.op = static_cast<Op>(descriptor.op_flags & 0xff);
     request.flags = descriptor.op_flags;
     request.offset = std::uint64_t{descriptor.start_sector} * sector_size;
-    request.length =
-        request.op == Op::flush ? 0 : std::uint64_t{descriptor.nr_sectors} * sector_size;
+    request.length = length_of(descriptor, request.op);
+    request.appended_at = detail::nowhere;
 }
 
 void Queue::arrive(detail::Request& request) {
@@ -210,15 +235,19 @@ void Queue::handle_move(detail::Request& request, int result) {
 void Queue::hand_over(detail::Request& request) {
     ++delivered_;
     request.stage = detail::Stage::target;
+    if (request.op == Op::report_zones) [[unlikely]]
+        clear_report(request);
     parts_.target->serve(Io{request}).start();
 }
 
 void Queue::finish(detail::Request& request, int result) noexcept {
     assert(request.stage == detail::Stage::target && "completed twice");
-    if (!CheckedTarget::allowed(request, result)) [[unlikely]] {
+    if (!parts_.target->allowed(request, result)) [[unlikely]] {
         ++violations_;
         result = -EIO;
     }
+    if (request.op == Op::report_zones && result >= 0) [[unlikely]]
+        result = static_cast<int>(request.length);
     request.result = result;
     if (parts_.data->send(request) == Move::submit)
         submit(request, detail::Stage::send);
@@ -264,6 +293,8 @@ bool Queue::prepare_command(std::uint32_t command, const detail::Request& reques
     payload.tag = request.tag;
     payload.result = request.result;
     parts_.data->offer(request, *sqe, payload);
+    if (request.op == Op::zone_append && request.result >= 0) [[unlikely]]
+        payload.zone_append_lba = request.appended_at / sector_size;
     std::memcpy(sqe->cmd, &payload, sizeof payload);
     return true;
 }

@@ -262,6 +262,10 @@ Result<Resized> Server::Running::resize(const SizeRequest& request) {
     const Result<Geometry> now = control_.geometry(number());
     if (!now)
         return now.error();
+    if (now->is_zoned()) // the kernel has counted the zones
+        return Error{EOPNOTSUPP, "resize a zoned disk",
+                     "it has one size for life; make another disk with the size wanted",
+                     ErrorKind::backend};
     if (request.bytes)
         if (Result<void> fits = check_new_size(*now, *request.bytes, request); !fits)
             return fits.error();

@@ -27,12 +27,26 @@ Result<void> check(const ServerOptions& options) {
     return {};
 }
 
+// What the geometry asks of the driver.
+Result<std::uint64_t> features_of(const Geometry& geometry, std::uint64_t available) {
+    if (!geometry.is_zoned())
+        return std::uint64_t{0};
+    if (Result<void> can = check_features("make a zoned device", UBLK_F_ZONED | UBLK_F_USER_COPY,
+                                          available, ours_has_it);
+        !can)
+        return can.error();
+    return std::uint64_t{UBLK_F_ZONED};
+}
+
 Result<std::uint64_t> wanted_features(const ServerOptions& options, const CopyChoice& copy,
                                       const Target& target, std::uint64_t available) {
     Result<std::uint64_t> recovery = choose_recovery(options.recovery, available, target);
     if (!recovery)
         return recovery;
-    const std::uint64_t features = features_of(copy.mode) | *recovery;
+    Result<std::uint64_t> zones = features_of(target.geometry(), available);
+    if (!zones)
+        return zones;
+    const std::uint64_t features = features_of(copy.mode) | *recovery | *zones;
     if (options.partition_scan)
         return features;
     if (Result<void> can = check_features("start without a partition scan",
@@ -55,7 +69,9 @@ Result<DeviceInfo> add_device(Control& control, const Geometry& geometry,
     if (info && (features & ~info->features)) {
         static_cast<void>(control.remove_without_waiting(info->number));
         return Error{EOPNOTSUPP, "add a device with what the driver says it has",
-                     "it granted less; use --copy=driver --recovery=off", ErrorKind::driver};
+                     geometry.is_zoned() ? "it granted less; its kernel has no zoned disks"
+                                         : "it granted less; use --copy=driver --recovery=off",
+                     ErrorKind::driver};
     }
     return info;
 }
@@ -73,6 +89,8 @@ Result<void> check_takes_over(const Target& target, const Geometry& disk, const 
         difference = "size";
     else if (ours.logical_block_size != disk.logical_block_size)
         difference = "block size";
+    else if (ours.zones != disk.zones)
+        difference = "zones";
     else if (ours.max_io_bytes < disk.max_io_bytes)
         difference = "longest I/O";
     else if (ours.volatile_cache && !disk.volatile_cache)

@@ -81,6 +81,8 @@ public:
         case Op::write_zeroes:
             io.complete(co_await zero(ring, {offset, io.length()}, io.no_unmap()));
             break;
+        default:
+            io.fail(EOPNOTSUPP); // of zones, which this device has not
         }
     }
 

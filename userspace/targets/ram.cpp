@@ -62,6 +62,8 @@ public:
         case Op::flush:
             io.succeed();
             break;
+        default:
+            io.fail(EOPNOTSUPP); // of zones, which this device has not
         }
     }
 

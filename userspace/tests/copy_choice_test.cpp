@@ -127,6 +127,75 @@ TEST_F(SharedChoice, RequestsAreAlignedForTheTargetsOwnIo) {
     EXPECT_EQ(geometry_for(CopyMode::shmem, geometry).dma_alignment, 16U);
 }
 
+class Zoned final : public Target {
+public:
+    explicit Zoned(DataAccess access) : access_(access) {}
+    Geometry geometry() const override { return test::zoned(); }
+    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    DataAccess data_access() const override { return access_; }
+
+private:
+    DataAccess access_;
+};
+
+TEST(CopyChoice, ZonedDevicesTakeUserCopyAndNothingElse) {
+    for (DataAccess access : {DataAccess::memory, DataAccess::ring}) {
+        const Zoned target{access};
+        for (CopyMode mode : {CopyMode::automatic, CopyMode::user})
+            EXPECT_EQ(choose_copy_mode(mode, {everything, target})->mode, CopyMode::user);
+        for (CopyMode mode : {CopyMode::driver, CopyMode::zero, CopyMode::shmem}) {
+            const auto choice = choose_copy_mode(mode, {everything, target});
+            ASSERT_FALSE(choice);
+            EXPECT_EQ(choice.error().kind, ErrorKind::usage);
+            EXPECT_THAT(choice.error().hint, testing::HasSubstr("--copy=auto"));
+        }
+    }
+}
+
+TEST_F(SharedChoice, ZonedDevicesShareNoMemory) {
+    const Zoned target{DataAccess::memory};
+    for (CopyMode mode : {CopyMode::automatic, CopyMode::user, CopyMode::shmem}) {
+        const auto refused = choose_copy_mode(mode, {all, target, &memory_});
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, ErrorKind::usage);
+        EXPECT_THAT(refused.error().hint, testing::HasSubstr("--shmem"));
+    }
+}
+
+TEST(CopyChoice, ServerAsksForZonesOfAZonedDeviceOnly) {
+    auto driver = std::make_shared<test::FakeDriver>();
+    driver->available_features = everything | UBLK_F_ZONED;
+    {
+        const auto server = start_over(driver, std::make_unique<Zoned>(DataAccess::memory), {});
+        ASSERT_TRUE(server) << server.error().message();
+        EXPECT_EQ(driver->granted_features(), UBLK_F_ZONED | UBLK_F_USER_COPY);
+        EXPECT_TRUE(driver->params().types & UBLK_PARAM_TYPE_ZONED);
+    }
+    const auto server = start_over(driver, std::make_unique<Some>(DataAccess::memory), {});
+    ASSERT_TRUE(server);
+    EXPECT_FALSE(driver->granted_features() & UBLK_F_ZONED);
+}
+
+TEST(CopyChoice, DriverWithoutZonesIsSaidToBeTooOld) {
+    auto driver = std::make_shared<test::FakeDriver>();
+    driver->available_features = everything;
+    const auto server = start_over(driver, std::make_unique<Zoned>(DataAccess::memory), {});
+    ASSERT_FALSE(server);
+    EXPECT_EQ(server.error().kind, ErrorKind::driver);
+    EXPECT_THAT(server.error().message(), testing::HasSubstr("lacks ZONED"));
+    EXPECT_FALSE(driver->device_exists());
+}
+
+TEST(CopyChoice, DriverThatGrantsNoZonesIsRefused) {
+    auto driver = std::make_shared<test::FakeDriver>();
+    driver->available_features = everything | UBLK_F_ZONED;
+    driver->grantable_features = UBLK_F_USER_COPY;
+    const auto server = start_over(driver, std::make_unique<Zoned>(DataAccess::memory), {});
+    ASSERT_FALSE(server);
+    EXPECT_EQ(server.error().kind, ErrorKind::driver);
+    EXPECT_FALSE(driver->device_exists());
+}
+
 TEST(CopyChoice, ServerAsksTheDriverForIt) {
     auto driver = std::make_shared<test::FakeDriver>();
     driver->available_features = everything;

@@ -66,6 +66,51 @@ const Wrong wrong[] = {
     {"odd_segment_boundary", [](Geometry& g) { g.segments.boundary_mask = 5000; }},
 };
 
+constexpr Geometry good_zones{
+    .size_bytes = 1U << 20,
+    .zones = {.size_bytes = 65536, .max_append_bytes = 65536, .max_open = 8, .max_active = 16}};
+
+const Wrong wrong_zones[] = {
+    {"odd_zone", [](Geometry& g) { g.zones.size_bytes = 96 << 10; }},
+    {"small_zone", [](Geometry& g) { g.zones.size_bytes = 2048; }},
+    {"large_zone",
+     [](Geometry& g) {
+         g.zones.size_bytes = std::uint64_t{2} << 40;
+         g.size_bytes = g.zones.size_bytes;
+     }},
+    {"last_zone_shorter", [](Geometry& g) { g.size_bytes -= 4096; }},
+    {"chunk_and_zones", [](Geometry& g) { g.chunk_bytes = 65536; }},
+    {"no_append", [](Geometry& g) { g.zones.max_append_bytes = 0; }},
+    {"odd_append", [](Geometry& g) { g.zones.max_append_bytes = 1000; }},
+    {"append_longer_than_zone", [](Geometry& g) { g.zones.max_append_bytes = 128 << 10; }},
+    {"append_longer_than_io", [](Geometry& g) { g.max_io_bytes = 32 << 10; }},
+    {"too_many_open", [](Geometry& g) { g.zones.max_open = 17; }},
+    {"too_many_active", [](Geometry& g) { g.zones.max_active = 17; }},
+    {"more_open_than_active", [](Geometry& g) { g.zones.max_active = 7; }},
+    {"limits_without_zones", [](Geometry& g) { g.zones.size_bytes = 0; }},
+};
+
+class WrongZones : public testing::TestWithParam<Wrong> {};
+
+TEST_P(WrongZones, AreRejectedAsUsageWithAHint) {
+    Geometry geometry = good_zones;
+    ASSERT_TRUE(validate(geometry));
+    GetParam().spoil(geometry);
+    const Result<void> result = validate(geometry);
+    ASSERT_FALSE(result);
+    EXPECT_EQ(result.error().kind, ErrorKind::usage);
+    EXPECT_FALSE(result.error().hint.empty());
+}
+
+INSTANTIATE_TEST_SUITE_P(Geometry, WrongZones, testing::ValuesIn(wrong_zones),
+                         [](const auto& test) { return std::string{test.param.name}; });
+
+TEST(Geometry, ShorterIoShortensAppends) {
+    const auto geometry = apply({.max_io_bytes = 16384}, good_zones);
+    ASSERT_TRUE(geometry);
+    EXPECT_EQ(geometry->zones.max_append_bytes, 16384U);
+}
+
 INSTANTIATE_TEST_SUITE_P(Geometry, WrongGeometry, testing::ValuesIn(wrong),
                          [](const auto& test) { return std::string{test.param.name}; });
 

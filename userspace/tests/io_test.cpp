@@ -34,6 +34,70 @@ TEST(Io, SucceedReportsZeroForOtherOperations) {
     EXPECT_EQ(bench.write_zeroes(0, 4096), 0);
 }
 
+TEST(Io, AppendTellsWhereItWent) {
+    TestTarget target{[](Io io) -> Task {
+                          EXPECT_EQ(io.op(), Op::zone_append);
+                          EXPECT_EQ(io.offset(), 65536U);
+                          EXPECT_EQ(io.buffer()[0], std::byte{7});
+                          io.succeed_at(io.offset() + 8192);
+                          co_return;
+                      },
+                      test::zoned()};
+    TargetBench bench{target, 4, CopyMode::user};
+    EXPECT_EQ(bench.append(65536, std::vector<std::byte>(4096, std::byte{7})), 4096);
+    EXPECT_EQ(bench.appended_at(), 65536U + 8192U);
+}
+
+TEST(Io, AppendThatDoesNotTellIsAnError) {
+    TestTarget target{test::succeed, test::zoned()};
+    TargetBench bench{target, 4, CopyMode::user};
+    EXPECT_EQ(bench.append(65536, std::vector<std::byte>(4096)), -EIO);
+    EXPECT_EQ(bench.queue().statistics().contract_violations, 1U);
+}
+
+TEST(Io, ReportDescribesZonesAndEndsWhereTheTargetDid) {
+    TestTarget target{[](Io io) -> Task {
+                          EXPECT_EQ(io.zones_wanted(), 14U);
+                          EXPECT_EQ(io.length(), 0U);
+                          EXPECT_TRUE(io.buffer().empty());
+                          for (unsigned i = 0; i < 2; ++i)
+                              io.report(i, {.start = io.offset() + i * 65536U,
+                                            .length = 65536,
+                                            .capacity = 32768,
+                                            .write_pointer = io.offset() + i * 65536U + 512,
+                                            .condition = ZoneCondition::implicitly_open});
+                          io.succeed();
+                          co_return;
+                      },
+                      test::zoned()};
+    TargetBench bench{target, 4, CopyMode::user};
+    for (int round = 0; round < 2; ++round) { // in memory that is used again
+        const std::vector<blk_zone> zones = bench.report(131072, 14);
+        ASSERT_EQ(zones.size(), 2U);
+        EXPECT_EQ(zones[1].start, (131072U + 65536U) / 512);
+        EXPECT_EQ(zones[1].len, 128U);
+        EXPECT_EQ(zones[1].capacity, 64U);
+        EXPECT_EQ(zones[1].wp, zones[1].start + 1);
+        EXPECT_EQ(zones[1].type, BLK_ZONE_TYPE_SEQWRITE_REQ);
+        EXPECT_EQ(zones[1].cond, BLK_ZONE_COND_IMP_OPEN);
+    }
+}
+
+TEST(Io, OperationsOnZonesHaveAPlaceAndNoLength) {
+    TestTarget target{[](Io io) -> Task {
+                          EXPECT_EQ(io.offset(), 65536U);
+                          EXPECT_EQ(io.length(), 0U);
+                          EXPECT_TRUE(io.buffer().empty());
+                          io.succeed();
+                          co_return;
+                      },
+                      test::zoned()};
+    TargetBench bench{target, 4, CopyMode::user};
+    for (unsigned op : {UBLK_IO_OP_ZONE_OPEN, UBLK_IO_OP_ZONE_CLOSE, UBLK_IO_OP_ZONE_FINISH,
+                        UBLK_IO_OP_ZONE_RESET})
+        EXPECT_EQ(bench.zone(op, 65536), 0);
+}
+
 TEST(Io, FailTakesAPositiveErrno) {
     TestTarget target{[](Io io) -> Task {
         io.fail(ENOSPC);

@@ -54,6 +54,27 @@ TEST(Params, UnsetSegmentLimitsMeanNoLimit) {
     EXPECT_EQ(params.seg.seg_boundary_mask, UINT64_MAX);
 }
 
+TEST(Params, ZonesAreTheChunksAndOnlySentIfThereAreAny) {
+    EXPECT_FALSE(to_params({.size_bytes = 1U << 20}).types & UBLK_PARAM_TYPE_ZONED);
+    const Geometry g{.size_bytes = 1U << 30,
+                     .zones = {.size_bytes = 256U << 20,
+                               .max_append_bytes = 128U << 10,
+                               .max_open = 3,
+                               .max_active = 4}};
+    const ublk_params params = to_params(g);
+    EXPECT_TRUE(params.types & UBLK_PARAM_TYPE_ZONED);
+    EXPECT_EQ(params.basic.chunk_sectors, (256U << 20) / 512);
+    EXPECT_EQ(params.zoned.max_zone_append_sectors, 256U);
+    EXPECT_EQ(params.zoned.max_open_zones, 3U);
+    EXPECT_EQ(params.zoned.max_active_zones, 4U);
+    const Geometry back = from_params(params);
+    EXPECT_EQ(back.zones.size_bytes, g.zones.size_bytes);
+    EXPECT_EQ(back.zones.max_append_bytes, g.zones.max_append_bytes);
+    EXPECT_EQ(back.zones.max_open, g.zones.max_open);
+    EXPECT_EQ(back.zones.max_active, g.zones.max_active);
+    EXPECT_EQ(back.chunk_bytes, 0U);
+}
+
 TEST(Params, GeometrySurvivesTheRoundTrip) {
     const Geometry g{.size_bytes = std::uint64_t{5} << 40,
                      .logical_block_size = 4096,

@@ -119,8 +119,9 @@ TEST_F(ServerTest, RunHandlesWhatElseItIsToWaitFor) {
 // A disk of which the test says how large it can get.
 class Elastic final : public Target {
 public:
-    explicit Elastic(std::uint64_t backing) : backing_(backing) {}
-    Geometry geometry() const override { return {.size_bytes = 1U << 20}; }
+    explicit Elastic(std::uint64_t backing, const Geometry& geometry = {.size_bytes = 1U << 20})
+        : backing_(backing), geometry_(geometry) {}
+    Geometry geometry() const override { return geometry_; }
     Task serve(Io io) override { return test::succeed(std::move(io)); }
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         if (size && *size > backing_)
@@ -132,6 +133,7 @@ public:
 
 private:
     std::uint64_t backing_;
+    Geometry geometry_;
 };
 
 class ResizeTest : public ServerTest {
@@ -229,6 +231,18 @@ TEST_F(ResizeTest, DriverThatCannotIsAskedBeforeAnythingChanges) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::driver);
     EXPECT_EQ(Elastic::resizes, 0);
+}
+
+TEST_F(ResizeTest, ZonedDiskKeepsItsSizeWhateverItsTargetCan) {
+    driver->available_features |= UBLK_F_ZONED | UBLK_F_USER_COPY;
+    auto server = start_over(driver, std::make_unique<Elastic>(2 * MiB, test::zoned()), {});
+    ASSERT_TRUE(server) << server.error().message();
+    const auto refused = server->resize({.bytes = 2 * MiB});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EOPNOTSUPP);
+    EXPECT_EQ(refused.error().kind, ErrorKind::backend);
+    EXPECT_EQ(Elastic::resizes, 0);
+    EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
 }
 
 TEST_F(ResizeTest, TargetOfOneSizeSaysSo) {

@@ -27,6 +27,16 @@ struct SegmentLimits {
     std::uint16_t max_segments = 0;
 };
 
+// Of a zoned device, which consists of zones of one size; see ublk/zone.h.
+struct ZoneLimits {
+    std::uint64_t size_bytes = 0;       // of a zone: power of two, 4096 ... 1 TiB; 0: not zoned
+    std::uint32_t max_append_bytes = 0; // longest zone_append: whole blocks, up to max_io_bytes
+    std::uint32_t max_open = 0;         // zones that can be open at a time; 0: all
+    std::uint32_t max_active = 0;       // that can be open or closed at a time; 0: all
+
+    bool operator==(const ZoneLimits&) const = default;
+};
+
 struct Geometry {
     std::uint64_t size_bytes = 0;             // > 0, multiple of logical_block_size
     std::uint32_t logical_block_size = 512;   // power of two, 512 ... 4096
@@ -49,6 +59,10 @@ struct Geometry {
     DiscardLimits discard{};
     std::uint32_t max_write_zeroes_bytes = 0; // 0: the device cannot write zeroes
     SegmentLimits segments{};
+    // The device is whole zones, no read or write crosses the end of one, and chunk_bytes is 0.
+    ZoneLimits zones{};
+
+    bool is_zoned() const noexcept { return zones.size_bytes != 0; }
 };
 
 // Says which field is out of its documented range.

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <linux/blkzoned.h>
 
 namespace ublk::test {
 
@@ -31,6 +32,12 @@ namespace {
 template <class T> void copy_in(T& object, std::span<const std::byte> buffer) {
     std::memcpy(&object, buffer.data(), std::min(sizeof object, buffer.size()));
 }
+std::size_t bytes_of(const BlockRequest& request) {
+    const std::size_t unit =
+        request.op == UBLK_IO_OP_REPORT_ZONES ? sizeof(blk_zone) : std::size_t{sector_size};
+    return request.sectors * unit;
+}
+
 template <class T> void copy_out(std::span<std::byte> buffer, const T& object) {
     std::memcpy(buffer.data(), &object, std::min(sizeof object, buffer.size()));
 }
@@ -60,7 +67,7 @@ void FakeDriver::issue(unsigned queue, unsigned number, const BlockRequest& requ
         tag.ring->post(tag.user_data, UBLK_IO_RES_OK);
         return;
     }
-    tag.pages.resize(std::size_t{request.sectors} * sector_size);
+    tag.pages.resize(bytes_of(request));
     if (request.op == UBLK_IO_OP_WRITE && tag.buffer)
         std::copy(tag.pages.begin(), tag.pages.end(), tag.buffer);
     const auto slot = static_cast<std::uint16_t>(tag.place);
@@ -84,6 +91,11 @@ std::byte* FakeDriver::buffer(unsigned queue, unsigned tag) {
 std::vector<std::byte>& FakeDriver::pages(unsigned queue, unsigned tag) {
     const std::lock_guard lock{mutex_};
     return queues_.at(queue).tags.at(tag).pages;
+}
+
+std::uint64_t FakeDriver::appended_at(unsigned queue, unsigned tag) {
+    const std::lock_guard lock{mutex_};
+    return queues_.at(queue).tags.at(tag).appended_at;
 }
 
 bool FakeDriver::armed(unsigned queue, unsigned tag) {
@@ -170,8 +182,12 @@ void FakeDriver::buffer_command(FakeUring& ring, const io_uring_sqe& sqe) {
     ring.post(sqe.user_data, possible ? 0 : -EINVAL);
 }
 
-void FakeDriver::commit(Tag& tag, const ublksrv_io_desc& descriptor, int result) {
+void FakeDriver::commit(Tag& tag, const ublksrv_io_desc& descriptor,
+                        const ublksrv_io_cmd& payload) {
+    const int result = payload.result;
     tag.result = result;
+    if (ublksrv_get_op(&descriptor) == UBLK_IO_OP_ZONE_APPEND)
+        tag.appended_at = payload.zone_append_lba;
     if (descriptor.op_flags == UBLK_IO_OP_READ && result > 0 && tag.buffer)
         std::copy_n(tag.buffer, std::min<std::size_t>(result, tag.pages.size()), tag.pages.begin());
     const auto slot = static_cast<std::uint16_t>(tag.place);
@@ -196,13 +212,15 @@ void FakeDriver::io_command(FakeUring& ring, const io_uring_sqe& sqe) {
         ring.post(sqe.user_data, fetch_error_);
         return;
     }
+    const ublksrv_io_desc& descriptor = queues_[payload.q_id].descriptors[payload.tag];
+    const bool names_place = ublksrv_get_op(&descriptor) == UBLK_IO_OP_ZONE_APPEND;
     if (is_commit)
-        commit(tag, queues_[payload.q_id].descriptors[payload.tag], payload.result);
+        commit(tag, descriptor, payload);
     tag.ring = &ring;
     tag.place = sqe.addr;
     tag.user_data = sqe.user_data;
     // NOLINTNEXTLINE(performance-no-int-to-ptr): so the driver gets it
-    tag.buffer = reinterpret_cast<std::byte*>(payload.addr);
+    tag.buffer = names_place ? nullptr : reinterpret_cast<std::byte*>(payload.addr);
     tag.owner = stopping_ ? Owner::nobody : Owner::driver;
     if (stopping_)
         ring.post(sqe.user_data, UBLK_IO_RES_ABORT);
@@ -244,6 +262,7 @@ int FakeDriver::control_command(std::unique_lock<std::mutex>& lock, const Contro
         features_ = info_.flags;
         make_queues(info_.nr_hw_queues, info_.queue_depth);
         exists_ = true;
+        stopping_ = false;
         copy_out(command.buffer, info_);
         return 0;
     }

@@ -8,6 +8,7 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -27,7 +28,7 @@ class FakeDriver;
 struct BlockRequest {
     unsigned op = UBLK_IO_OP_READ;
     std::uint64_t sector = 0;
-    std::uint32_t sectors = 0;
+    std::uint32_t sectors = 0; // of a report: zones
     std::uint32_t flags = 0;
     // Where its data lie in the memory that was registered; none: elsewhere.
     std::optional<std::uint64_t> shared_address{};
@@ -77,12 +78,19 @@ public:
     std::byte* buffer(unsigned queue, unsigned tag);
     // The pages of the tag's request: set before a write is issued, read after a read is done.
     std::vector<std::byte>& pages(unsigned queue, unsigned tag);
+    // The sector that the server said a ZONE_APPEND went to.
+    std::uint64_t appended_at(unsigned queue, unsigned tag);
     bool armed(unsigned queue, unsigned tag);
     int wait_for_result(unsigned queue, unsigned tag);
     // As STOP_DEV does: takes back the idle tags at once, and the others when they are committed.
     void take_back_tags();
     // As if the server had died: whatever it was, the disk waits for the next one.
     void lose_server();
+
+    // Called with every file operation of a ring before it is executed.
+    void observe(std::function<void(const io_uring_sqe&)> observer) {
+        observer_ = std::move(observer);
+    }
 
     // What goes wrong on purpose.
     void fail_next_operation(unsigned opcode, int error); // of io_uring
@@ -130,6 +138,7 @@ private:
         std::uint64_t place = 0; // sqe->addr: where in the ring's table
         std::vector<std::byte> pages{};
         std::optional<int> result{};
+        std::uint64_t appended_at = 0;
     };
     struct FakeQueue {
         std::vector<ublksrv_io_desc> descriptors;
@@ -140,7 +149,7 @@ private:
     // With the mutex held.
     void io_command(FakeUring& ring, const io_uring_sqe& sqe);
     void buffer_command(FakeUring& ring, const io_uring_sqe& sqe);
-    void commit(Tag& tag, const ublksrv_io_desc& descriptor, int result);
+    void commit(Tag& tag, const ublksrv_io_desc& descriptor, const ublksrv_io_cmd& payload);
     int user_copy(const io_uring_sqe& sqe);
     int control_command(std::unique_lock<std::mutex>& lock, const ControlCommand& command,
                         Milliseconds timeout);
@@ -174,6 +183,7 @@ private:
     unsigned enters_ = 0;
     std::size_t longest_transfer_ = SIZE_MAX;
     std::chrono::nanoseconds slept_{0};
+    std::function<void(const io_uring_sqe&)> observer_{};
     std::map<unsigned, std::deque<int>> operation_errors_{};
     std::map<std::uint32_t, int> control_errors_{};
 };

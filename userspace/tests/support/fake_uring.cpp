@@ -130,6 +130,8 @@ int FakeUring::enter(unsigned wait) noexcept {
 }
 
 void FakeUring::execute(const io_uring_sqe& sqe) {
+    if (driver_.observer_ && sqe.opcode != IORING_OP_URING_CMD)
+        driver_.observer_(sqe);
     auto& errors = driver_.operation_errors_[sqe.opcode];
     if (!errors.empty()) {
         post(sqe.user_data, errors.front());

@@ -3,6 +3,7 @@
 #include "support/target_bench.h"
 
 #include <algorithm>
+#include <cstring>
 #include <gtest/gtest.h>
 
 #include "targets/registry.h"
@@ -101,6 +102,31 @@ int TargetBench::write_zeroes(std::uint64_t offset, std::uint64_t length, std::u
                     .sector = offset / sector_size,
                     .sectors = static_cast<std::uint32_t>(length / sector_size),
                     .flags = flags});
+}
+
+int TargetBench::zone(unsigned op, std::uint64_t offset) {
+    return request({.op = op, .sector = offset / sector_size});
+}
+
+int TargetBench::append(std::uint64_t zone, std::span<const std::byte> data, std::uint32_t flags) {
+    driver_->pages(0, 0).assign(data.begin(), data.end());
+    return request({.op = UBLK_IO_OP_ZONE_APPEND,
+                    .sector = zone / sector_size,
+                    .sectors = static_cast<std::uint32_t>(data.size() / sector_size),
+                    .flags = flags});
+}
+
+std::uint64_t TargetBench::appended_at(unsigned tag) {
+    return driver_->appended_at(0, tag) * sector_size;
+}
+
+std::vector<blk_zone> TargetBench::report(std::uint64_t offset, unsigned zones) {
+    const int result =
+        request({.op = UBLK_IO_OP_REPORT_ZONES, .sector = offset / sector_size, .sectors = zones});
+    std::vector<blk_zone> found(result < 0 ? 0 : zones);
+    std::memcpy(found.data(), driver_->pages(0, 0).data(), found.size() * sizeof(blk_zone));
+    std::erase_if(found, [](const blk_zone& zone) { return zone.len == 0; });
+    return found;
 }
 
 } // namespace ublk::test

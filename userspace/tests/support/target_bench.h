@@ -11,6 +11,8 @@
 #include <string_view>
 #include <vector>
 
+#include <linux/blkzoned.h>
+
 #include <ublk/target.h>
 
 #include "queue.h"
@@ -40,6 +42,12 @@ public:
     int flush();
     int discard(std::uint64_t offset, std::uint64_t length);
     int write_zeroes(std::uint64_t offset, std::uint64_t length, std::uint32_t flags = 0);
+    // On the zone that begins there.
+    int zone(unsigned op, std::uint64_t offset);
+    int append(std::uint64_t zone, std::span<const std::byte> data, std::uint32_t flags = 0);
+    std::uint64_t appended_at(unsigned tag = 0);
+    // A report that fails is empty.
+    std::vector<blk_zone> report(std::uint64_t offset, unsigned zones);
     int request(const BlockRequest& request);
 
     // Several requests at a time: submit with a free tag each, then step until they have results.

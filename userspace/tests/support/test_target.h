@@ -18,6 +18,14 @@ inline Geometry everything_allowed() {
             .max_write_zeroes_bytes = 1U << 20};
 }
 
+// Of 16 zones, which is what 1 MiB makes of 64 KiB.
+inline Geometry zoned() {
+    Geometry geometry = everything_allowed();
+    geometry.zones = {
+        .size_bytes = 64U << 10, .max_append_bytes = 16U << 10, .max_open = 2, .max_active = 4};
+    return geometry;
+}
+
 // Serve is called as Task(Io) and must not be a capturing lambda: pass a function object that lives
 // as long as the target.
 template <class Serve> class TestTarget final : public Target {
