@@ -29,6 +29,22 @@ std::uint64_t features_of(Recovery recovery) {
     return 0;
 }
 
+// Why no server can take over from one of this target's; nullptr: one can.
+const char* obstacle_to(Recovery wanted, const Target& target) {
+    switch (target.persistence()) {
+    case Persistence::process:
+        return "what this target stores goes with its server, so no other can take over";
+    case Persistence::flushed:
+        return "what is not flushed goes with its server, so no other can take over";
+    case Persistence::backing:
+        break;
+    }
+    // What was done moved a write pointer: doing it again fails, or leaves it there twice.
+    if (wanted == Recovery::reissue && target.geometry().is_zoned())
+        return "zones are not written twice; use queue or fail";
+    return nullptr;
+}
+
 } // namespace
 
 std::string_view name_of(Recovery recovery) {
@@ -69,10 +85,8 @@ Result<std::uint64_t> choose_recovery(Recovery wanted, std::uint64_t available,
     if (wanted == Recovery::off)
         return std::uint64_t{0};
     const std::string step = "recovery '" + std::string{name_of(wanted)} + "'";
-    if (target.persistence() == Persistence::process)
-        return Error{EINVAL, step,
-                     "what this target stores goes with its server, so no other can take over",
-                     ErrorKind::usage};
+    if (const char* obstacle = obstacle_to(wanted, target))
+        return Error{EINVAL, step, obstacle, ErrorKind::usage};
     if (Result<void> can = check_features(step, features_of(wanted), available, ours_has_it); !can)
         return can.error();
     return features_of(wanted) | (available & UBLK_F_QUIESCE);

@@ -23,13 +23,16 @@ constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sector
 
 class Lasting final : public Target {
 public:
-    explicit Lasting(const Geometry& geometry = test::everything_allowed()) : geometry_(geometry) {}
+    explicit Lasting(const Geometry& geometry = test::everything_allowed(),
+                     Persistence persistence = Persistence::backing)
+        : geometry_(geometry), persistence_(persistence) {}
     Geometry geometry() const override { return geometry_; }
-    Persistence persistence() const override { return Persistence::backing; }
+    Persistence persistence() const override { return persistence_; }
     Task serve(Io io) override { return test::succeed(std::move(io)); }
 
 private:
     Geometry geometry_;
+    Persistence persistence_;
 };
 
 std::unique_ptr<Target> lasting() { return std::make_unique<Lasting>(); }
@@ -71,6 +74,26 @@ TEST(Recovery, NeedsATargetWhoseDataAnotherServerFinds) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().kind, ErrorKind::usage);
     EXPECT_TRUE(choose_recovery(Recovery::off, kinds, forgetful));
+}
+
+TEST(Recovery, NeedsMoreThanWhatWasFlushed) {
+    const Lasting target{test::everything_allowed(), Persistence::flushed};
+    for (Recovery kind : {Recovery::queue, Recovery::reissue, Recovery::fail}) {
+        const auto refused = choose_recovery(kind, kinds, target);
+        ASSERT_FALSE(refused);
+        EXPECT_EQ(refused.error().kind, ErrorKind::usage);
+        EXPECT_THAT(refused.error().hint, HasSubstr("not flushed"));
+    }
+}
+
+TEST(Recovery, ReissuesNothingToZones) {
+    const Lasting target{test::zoned()};
+    for (Recovery kind : {Recovery::queue, Recovery::fail})
+        EXPECT_TRUE(choose_recovery(kind, kinds, target));
+    const auto refused = choose_recovery(Recovery::reissue, kinds, target);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().kind, ErrorKind::usage);
+    EXPECT_THAT(refused.error().hint, HasSubstr("zones"));
 }
 
 class RecoveryOfADevice : public testing::Test {
@@ -198,7 +221,7 @@ TEST_F(RecoveryOfADevice, TargetThatIsAnotherDiskIsRefused) {
     larger.size_bytes *= 2;
     coarser.logical_block_size = 4096;
     shorter.max_io_bytes = 4096;
-    for (const Geometry& other : {larger, coarser, shorter}) {
+    for (const Geometry& other : {larger, coarser, shorter, test::zoned()}) {
         const auto second = recover_over(driver_, 0, std::make_unique<Lasting>(other), {});
         ASSERT_FALSE(second);
         EXPECT_EQ(second.error().kind, ErrorKind::backend);

@@ -30,6 +30,7 @@ enum class DataAccess {
 enum class Persistence {
     process, // in this process, and nowhere else
     backing, // where another process finds all that was completed here
+    flushed, // there, but it finds no more than was flushed if this one does not end in order
 };
 
 class Target {
@@ -52,8 +53,8 @@ public:
     // Constant for the life of the target. A filter says what the target that it wraps says.
     virtual DataAccess data_access() const { return DataAccess::memory; }
 
-    // Constant for the life of the target. Only of a target with a backing can the server be
-    // replaced by another one, made with the same options.
+    // Constant for the life of the target. Only of a target with Persistence::backing can the
+    // server be replaced by another one, made with the same options.
     virtual Persistence persistence() const { return Persistence::process; }
 
     // Gets ready to serve `size` bytes, or if none is given as many as the backing has by now, and
