@@ -114,20 +114,22 @@ public:
             "\nSizes take a suffix K, M, G or T.\n"
             "\nCopy modes:\n"
             "  driver  the driver copies to and from buffers of the server; always possible\n"
-            "  user    the server copies, with buffers only while it needs them\n"
+            "  user    the server copies, with buffers only while it needs them; zoned disks know "
+            "no\n"
+            "          other way\n"
             "  zero    nobody copies; for targets that hand the data on, such as loop\n"
             "  shmem   nobody copies what lies in FILE, which users of the disk map, too: a file "
             "on\n"
             "          hugetlbfs or in /dev/shm, or /proc/PID/fd/N for a memfd; of other memory "
             "the\n"
             "          driver copies. Nobody may make FILE shorter: that kills the server\n"
-            "  auto    zero if driver and target can, else driver; ublkd show tells which and "
-            "why\n"
+            "  auto    what driver and target do best; ublkd show tells which and why\n"
             "\nRecovery modes:\n"
             "  off      the disk goes with its server\n"
             "  queue    it stays: what the server had fails, the rest waits for ublkd recover\n"
             "  reissue  it stays, and all waits; what was done but not answered is done twice\n"
-            "  fail     it stays, and I/O fails until ublkd recover\n";
+            "  fail     it stays, and I/O fails until ublkd recover\n"
+            "Only targets whose data are all elsewhere can be recovered: neither ram nor zoned.\n";
         for (const TargetInfo* target : targets::all()) {
             text += fmt::format("\nKeys of {} ({}):\n", target->name, target->summary);
             std::vector<Row> rows;
