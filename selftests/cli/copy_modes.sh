@@ -6,9 +6,6 @@ source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/cli.sh"
 
-has_feature() {
-    ublkd features --json | jq -e --arg name "$1" '.driver.features | any(. == $name)' >/dev/null
-}
 # Of a device that auto chose for: chosen MODE REASON TARGET...
 chosen() {
     local mode=$1 reason=$2 dev

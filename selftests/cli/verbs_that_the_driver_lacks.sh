@@ -7,9 +7,6 @@ source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/cli.sh"
 
-has_feature() {
-    ublkd features --json | jq -e --arg name "$1" '.driver.features | any(. == $name)' >/dev/null
-}
 lacking=0
 image=$(make_image disk 8M)
 dev=$(add_dev loop file="$image")

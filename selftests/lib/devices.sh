@@ -85,11 +85,14 @@ process_is_gone() {
     esac
 }
 
-# Skips the test unless the driver has a feature (its name without UBLK_F_).
+# Whether the driver has a feature (its name without UBLK_F_).
+has_feature() {
+    "$UBLKD" features --json | jq -e --arg name "$1" '.driver.features | any(. == $name)' >/dev/null
+}
+
+# Skips the test unless it has.
 require_feature() {
-    "$UBLKD" features --json | jq -e --arg name "$1" \
-        '[.. | strings] | any(. == $name or . == "UBLK_F_" + $name)' >/dev/null ||
-        skip "the driver lacks $1"
+    has_feature "$1" || skip "the driver lacks $1"
 }
 
 require_program() {
