@@ -8,10 +8,11 @@ source "$(dirname "$0")/../lib/cli.sh"
 
 image=$(make_image disk 1M)
 unload_module
-for words in "add null" "add loop file=$image" "del 0" "del --all" "list" "show 0" "features"; do
+for words in "add null" "add loop file=$image" "add zoned size=1G file=$UBLK_TEST_DIR/zones" "del 0" "del --all" "list" "show 0" "features"; do
     # shellcheck disable=SC2086 # words
     expect_error 6 ublk_drv $words
 done
+[ ! -e "$UBLK_TEST_DIR/zones" ] || fail "a file was left behind"
 for words in help "help add" targets "targets loop" version; do
     # shellcheck disable=SC2086 # words
     run_expect 0 ublkd $words
