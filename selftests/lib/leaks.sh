@@ -27,24 +27,34 @@ drop_caches() {
 # Much of what is dropped is freed by RCU later: a network device that goes away waits for all of
 # RCU's callbacks. Freed vmalloc areas wait until enough have come together, or until the kernel
 # changes page protections, as it does for a module's. Shrinking gives back the free objects that
-# slabs keep ready for each CPU, which would count as used; a program that starts would have some
-# made ready again. udev must not look at the device meanwhile.
+# slabs keep ready for each CPU, which would count as used. Whatever is allocated then has some made
+# ready again, up to four slabs of them: so all files are open before, no program starts, and udev
+# does not look at the device.
 memory_in_use() {
-    local cache slabs totals
+    local cache file slabs totals slab_lines total_lines
+    local -a shrink=()
     udevadm settle
     wait_until 60 udev_has_no_workers || fail "udev's workers do not end"
     udevadm control --stop-exec-queue
+    for cache in /sys/kernel/slab/*/shrink; do
+        exec {file}>"$cache"
+        shrink+=("$file")
+    done
+    exec {slabs}</proc/slabinfo {totals}</proc/meminfo
     sync
     drop_caches
     modprobe dummy numdummies=1
     rmmod dummy
-    for cache in /sys/kernel/slab/*/shrink; do
-        echo 1 >"$cache"
+    for file in "${shrink[@]}"; do
+        echo 1 >&"$file"
     done
-    mapfile -t slabs </proc/slabinfo
-    mapfile -t totals </proc/meminfo
-    printf '%s\n' "${slabs[@]:2}" | awk '{ print $1, $2, $5 }'
-    printf '%s\n' "${totals[@]}" |
+    mapfile -t -u "$slabs" slab_lines
+    mapfile -t -u "$totals" total_lines
+    for file in "$slabs" "$totals" "${shrink[@]}"; do
+        exec {file}>&-
+    done
+    printf '%s\n' "${slab_lines[@]:2}" | awk '{ print $1, $2, $5 }'
+    printf '%s\n' "${total_lines[@]}" |
         awk '$1 == "Percpu:" || $1 == "VmallocUsed:" || $1 == "KernelStack:" { print $1, $2, 0 }'
     udevadm control --start-exec-queue
 }
