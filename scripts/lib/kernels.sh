@@ -70,6 +70,35 @@ recipe_of_kernel() {
     esac
 }
 
+# What the module is built of, below a tree: driver_sources DIRECTORY
+driver_sources() {
+    (cd "$1" && find kernel uapi -type f \
+        \( -name '*.[ch]' -o -name '*.mk' -o -name Kbuild -o -name Makefile \) \
+        ! -name '*.mod.c' ! -path kernel/compat/config.h)
+}
+
+# What the module is built against: the newest installed headers of a kernel series, as the
+# toolchain sees them, or the tree that a debug kernel was built in.
+headers_of() {
+    local kernel=$1
+    if is_debug_kernel "$kernel"; then
+        ! kernel_is_cached "$kernel" || debug_kernel_build "$kernel"
+        return
+    fi
+    in_toolchain "$kernel" find /usr/src -maxdepth 1 -name "linux-headers-$kernel.*-amd64" |
+        grep -Ev -- '-(rt|cloud)-amd64$' | sort -V | tail -n 1
+}
+
+# 7.3's headers need a newer compiler and C library than Debian 12 has.
+in_toolchain() {
+    local kernel=$1
+    shift
+    case $kernel in
+    7.3) "$ROOT/scripts/lib/toolchain-7.3" "$@" ;;
+    *) "$@" ;;
+    esac
+}
+
 # How to get what modules for it are built with.
 recipe_of_headers() {
     if is_debug_kernel "$1"; then recipe_of_kernel "$1"; else echo scripts/setup; fi
