@@ -49,7 +49,7 @@ while [ $# -gt 0 ]; do
         ;;
     --full)
         export UBLK_TEST_STRESS=full
-        TIMEOUT=43200
+        : "${TIMEOUT:=43200}"
         ;;
     --no-build) BUILD=no ;;
     --verbose) RUN_OPTIONS+=(--verbose) ;;
