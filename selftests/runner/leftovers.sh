@@ -45,14 +45,19 @@ only_new() {
     done
 }
 
-# Processes of a test carry its identity in their environment, whatever session they moved to.
-processes_of_test() {
+# Fills PROCESSES with those that have it in their environment: processes_with VARIABLE=VALUE
+processes_with() {
     local path
     PROCESSES=()
     while read -r path; do
         path=${path#/proc/}
         PROCESSES+=("${path%/environ}")
-    done < <(grep -lzsxF "UBLK_TEST_ID=$1" /proc/[0-9]*/environ)
+    done < <(grep -lzsxF "$1" /proc/[0-9]*/environ)
+}
+
+# Processes of a test carry its identity with them, whatever session they moved to.
+processes_of_test() {
+    processes_with "UBLK_TEST_ID=$1"
 }
 
 # Adds a process to FOUND, unless it has gone meanwhile.
