@@ -178,14 +178,9 @@ static void open_any(struct blunt *blunt, struct dice *dice)
 		close(blunt->file);
 	blunt->id = dice_chance(dice, 20) ? LIAR_HONEST_ID :
 					    LIAR_FIRST_ID + dice_below(dice, LIAR_IDS);
-	blunt->file = raw_open_block(blunt->id, flags & ~(blunt->id == LIAR_HONEST_ID ? O_EXCL : 0));
-	if (blunt->file <= 0) {
-		raw_pause();
-		return;
-	}
-	report_made(WHAT_USE, 1);
-	report_good(WHAT_USE);
-	blunt->trusted = reading_is_trusted(blunt->id);
+	if (blunt->id == LIAR_HONEST_ID)
+		flags &= ~O_EXCL;
+	blunt->file = reading_open(blunt->id, flags, &blunt->trusted);
 }
 
 static void use(struct liar *liar, struct dice *dice)

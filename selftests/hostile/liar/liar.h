@@ -326,7 +326,8 @@ struct reading {
 	size_t length;
 };
 
-bool reading_is_trusted(unsigned int id);
+/* Open a disk to read it: its file, or 0 if there is none now, after a pause. */
+int reading_open(unsigned int id, int flags, bool *trusted);
 void reading_check(const struct reading *reading, char *buffer, ssize_t result);
 void reading_poison(struct dice *dice);
 /* Read a disk whose driver writes nothing to a READ's pages: is that found? */

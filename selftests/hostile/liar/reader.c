@@ -91,14 +91,7 @@ static void open_disk(struct liar *liar, struct dice *dice)
 		flags |= O_DIRECT;
 	if (dice_chance(dice, 5) && disk->id != LIAR_HONEST_ID)
 		flags |= PICK(dice, O_EXCL, O_SYNC, O_NONBLOCK);
-	disk->file = raw_open_block(disk->id, flags);
-	if (disk->file <= 0) {
-		raw_pause();
-		return;
-	}
-	report_made(WHAT_USE, 1);
-	report_good(WHAT_USE);
-	disk->trusted = reading_is_trusted(disk->id);
+	disk->file = reading_open(disk->id, flags, &disk->trusted);
 }
 
 /* One that is open; NULL if there is none. */

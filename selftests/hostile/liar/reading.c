@@ -18,7 +18,7 @@
 #define LEAK_READS 1000
 
 /* Of a disk that the caller has open, so that the number still means that one. */
-bool reading_is_trusted(unsigned int id)
+static bool is_trusted(unsigned int id)
 {
 	struct ublksrv_ctrl_dev_info info;
 
@@ -26,6 +26,20 @@ bool reading_is_trusted(unsigned int id)
 	if (raw_get_info(id, &info))
 		return false;
 	return info.flags & (UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG);
+}
+
+int reading_open(unsigned int id, int flags, bool *trusted)
+{
+	int file = raw_open_block(id, flags);
+
+	if (file <= 0) {
+		raw_pause();
+		return 0;
+	}
+	report_made(WHAT_USE, 1);
+	report_good(WHAT_USE);
+	*trusted = is_trusted(id);
+	return file;
 }
 
 static void found(const struct reading *reading, const char *buffer, size_t at, ssize_t result)
