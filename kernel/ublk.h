@@ -224,7 +224,7 @@ struct ublk_request {
 	struct llist_node inbox;
 	struct ublk_outcome outcome;
 	spinlock_t filled_lock;	/* guards filled */
-	size_t filled;		/* filled_lock */
+	size_t filled;		/* filled_lock, but for who is alone with the request */
 	struct ublk_zone_range report;
 	struct ublk_shmem_buffer *shared;
 	const void *buffer_ring;
