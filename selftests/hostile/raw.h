@@ -254,6 +254,8 @@ pid_t raw_server_fork(struct raw_device *device, struct raw_shared *shared,
 pid_t raw_fork(void);
 /* Wait for a child: its wait status, or -ETIME. */
 int raw_reap(pid_t pid, int wait_ms);
+/* Wait until ps would show a process in this state: 'T', stopped, for one. 0 or -ETIME. */
+int raw_await_state(pid_t pid, char state);
 
 /* Skip the whole program, before the harness starts, if the driver lacks a feature. */
 void raw_require_feature(__u64 feature, const char *name);

@@ -241,6 +241,33 @@ void raw_server_main(struct raw_device *device, struct raw_shared *shared,
 	}
 }
 
+static char state_of(pid_t pid)
+{
+	char path[64], state = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	file = fopen(path, "r");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%*d (%*[^)]) %c", &state) != 1)
+		state = 0;
+	fclose(file);
+	return state;
+}
+
+int raw_await_state(pid_t pid, char state)
+{
+	long long end = raw_now_ms() + RAW_DEADLINE;
+
+	while (state_of(pid) != state) {
+		if (raw_now_ms() > end)
+			return -ETIME;
+		raw_pause();
+	}
+	return 0;
+}
+
 int raw_reap(pid_t pid, int wait_ms)
 {
 	long long end = raw_now_ms() + wait_ms;
