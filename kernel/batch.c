@@ -13,6 +13,8 @@
 #include <linux/io_uring/cmd.h>
 #include <linux/llist.h>
 #include <linux/nospec.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/uaccess.h>
 
@@ -161,18 +163,68 @@ static void ublk_batch_recall(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 	ublk_request_reject(rq);
 }
 
+/* Returns false if the server's memory is not there. */
+static bool ublk_batch_write_tags(void __user *to, u16 *tags, struct request *const *requests,
+				  unsigned int count)
+{
+	bool written;
+
+	for (unsigned int i = 0; i < count; i++)
+		tags[i] = requests[i]->tag;
+	pagefault_disable();
+	written = !copy_to_user(to, tags, count * sizeof(u16));
+	pagefault_enable();
+	return written;
+}
+
+/*
+ * Wait for the memory that the tags go to, without the requests: see copy.c. Sets how many there
+ * still are, and returns whether there is memory now.
+ */
+static bool ublk_batch_await_memory(struct ublk_queue *queue, void __user *to,
+				    struct request **requests, unsigned int *count)
+{
+	struct ublk_server *server = queue->dev->server;
+	unsigned int left = 0;
+	bool there;
+
+	for (unsigned int i = 0; i < *count; i++)
+		ublk_slot_begin_fault(ublk_request_slot(requests[i]), requests[i],
+				      UBLK_SLOT_CLAIMED);
+	ublk_server_begin_fault(server);
+	there = !fault_in_safe_writeable(to, *count * sizeof(u16));
+	ublk_server_end_fault(server);
+	if (!there && fatal_signal_pending(current)) {
+		/* The requests are taken back as usual. */
+		ublk_server_lost(server, NULL);
+		*count = 0;
+		return false;
+	}
+
+	for (unsigned int i = 0; i < *count; i++) {
+		struct ublk_slot *slot = ublk_request_slot(requests[i]);
+
+		if (ublk_slot_end_fault(slot, UBLK_SLOT_CLAIMED))
+			requests[left++] = requests[i];
+	}
+	*count = left;
+	return there;
+}
+
 /* Tell the server of requests that are prepared. Returns 0 or -errno, which ends the command. */
 static int ublk_batch_tell(struct ublk_queue *queue, struct io_uring_cmd *cmd,
 			   struct request **requests, unsigned int count,
 			   struct io_br_sel *selected, unsigned int issue_flags)
 {
-	size_t bytes = count * sizeof(u16);
 	u16 tags[UBLK_BATCH_TAGS];
+	int tries = 0;
 	bool fault;
 
-	for (unsigned int i = 0; i < count; i++)
-		tags[i] = requests[i]->tag;
-	fault = copy_to_user(selected->addr, tags, bytes);
+	while ((fault = !ublk_batch_write_tags(selected->addr, tags, requests, count))) {
+		if (++tries > UBLK_FAULT_TRIES ||
+		    !ublk_batch_await_memory(queue, selected->addr, requests, &count))
+			break;
+	}
 
 	/* First the slots: once told, the server may commit at once and from any task. */
 	for (unsigned int i = 0; i < count; i++) {
@@ -183,7 +235,7 @@ static int ublk_batch_tell(struct ublk_queue *queue, struct io_uring_cmd *cmd,
 	}
 
 	/* Without bytes the server gets its buffer back and no completion. */
-	selected->val = fault ? 0 : bytes;
+	selected->val = fault ? 0 : count * sizeof(u16);
 	if (!io_uring_mshot_cmd_post_cqe(cmd, selected, issue_flags))
 		return 0;
 	if (fault)
@@ -567,6 +619,8 @@ static int ublk_batch_commit(struct ublk_server *server, struct ublk_queue *queu
 		if (done == read) {
 			start = done;
 			read = min(total, done + UBLK_BATCH_RESULTS * header->elem_bytes);
+			/* A page fault may have to wait for what these hold: their tags. */
+			ublk_request_end_all(&ended);
 			ret = -EFAULT;
 			if (copy_from_user(elements, from + start, read - start))
 				break;

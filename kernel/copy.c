@@ -2,15 +2,23 @@
 /*
  * Moves data between a request's pages and the memory of the server, one of whose tasks calls. A
  * bvec can span many pages; each is copied in one piece, and no page is pinned.
+ *
+ * Nothing is copied while a page fault could be taken: that may wait for anything, even for this
+ * disk, whose only free tag may be that of the request. Who copies less than wanted gives up the
+ * request, faults the memory in, and goes on if the request is still there.
  */
 #include <linux/blk-mq.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/uaccess.h>
 #include <linux/uio.h>
 
+#include "slot.h"
 #include "trace.h"
 #include "ublk.h"
 
 /**
- * ublk_copy_bvec() - copy one piece of a request
+ * ublk_copy_bvec() - copy one piece of a request, as far as the server's memory is there
  * @copy: what is to be copied, and how far that is
  * @bvec: the next piece of the request's data or metadata
  *
@@ -34,8 +42,10 @@ bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec)
 	 * The unchecked variants: hardened usercopy allows a copy within one folio, but a bvec may
 	 * join neighbours. Its pages belong to the request, and these do check the user's side.
 	 */
+	pagefault_disable();
 	copied = copy->to_user ? _copy_to_iter(kernel, piece, copy->user) :
 				 _copy_from_iter(kernel, piece, copy->user);
+	pagefault_enable();
 	copy->offset = 0;
 	copy->done += copied;
 	return copied == piece && iov_iter_count(copy->user);
@@ -56,33 +66,91 @@ static size_t ublk_copy(struct request *rq, size_t offset, struct iov_iter *user
 	return copy.done;
 }
 
-/* The data of a WRITE goes to the server's buffer. */
-size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len)
+/**
+ * ublk_copy_fault_in() - wait for the server's memory
+ * @server: whose memory it is; the caller has no request of its device
+ * @user: the memory
+ * @bytes: how much of it
+ * @to_user: it must be writable
+ *
+ * Return: whether there is some of it now.
+ */
+bool ublk_copy_fault_in(struct ublk_server *server, const struct iov_iter *user, size_t bytes,
+			bool to_user)
 {
-	struct iov_iter user;
+	size_t missing;
 
-	if (import_ubuf(ITER_DEST, u64_to_user_ptr(addr), len, &user))
-		return 0;
-	return ublk_copy(rq, 0, &user, true);
+	ublk_server_begin_fault(server);
+	missing = to_user ? fault_in_iov_iter_writeable(user, bytes) :
+			    fault_in_iov_iter_readable(user, bytes);
+	ublk_server_end_fault(server);
+	return missing < bytes;
 }
 
-/* What the server read goes to the request. */
-size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len)
+/* As ublk_copy_fault_in(), for the owner of a slot, who gives it up meanwhile. */
+static int ublk_copy_await_memory(struct ublk_slot *slot, struct request *rq,
+				  enum ublk_slot_state owner, const struct iov_iter *user,
+				  bool to_user)
 {
-	struct iov_iter user;
+	bool there;
 
-	if (import_ubuf(ITER_SOURCE, u64_to_user_ptr(addr), len, &user))
-		return 0;
-	return ublk_copy(rq, 0, &user, false);
+	ublk_slot_begin_fault(slot, rq, owner);
+	there = ublk_copy_fault_in(slot->queue->dev->server, user, iov_iter_count(user), to_user);
+	if (!there && fatal_signal_pending(current)) {
+		/* It did not come because the server dies. The request is taken back as usual. */
+		ublk_server_slot_lost(slot);
+		return -ECANCELED;
+	}
+	if (!ublk_slot_end_fault(slot, owner))
+		return -ECANCELED;
+	return there ? 0 : -EFAULT;
 }
 
-/* As much of the data behind @offset as @to has room for; returns how much that was. */
+/**
+ * ublk_copy_with_server() - move the first data of a request to or from a buffer of the server
+ * @rq: the request
+ * @owner: in which state of its slot the caller owns it
+ * @addr: the buffer
+ * @bytes: how much
+ * @to_user: to the buffer
+ *
+ * Runs in the server's task.
+ *
+ * Return: 0; -EFAULT: that is no such buffer; -ECANCELED: the server dies, so the caller owns
+ * neither request nor slot any more, but for the command that was in it.
+ */
+int ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr, size_t bytes,
+			  bool to_user)
+{
+	struct ublk_slot *slot = ublk_request_slot(rq);
+	size_t done = 0, piece;
+	struct iov_iter user;
+	int tries = 0, ret;
+
+	if (import_ubuf(to_user ? ITER_DEST : ITER_SOURCE, u64_to_user_ptr(addr), bytes, &user) ||
+	    iov_iter_count(&user) != bytes)
+		return -EFAULT;
+	while (true) {
+		piece = ublk_copy(rq, done, &user, to_user);
+		done += piece;
+		if (likely(done == bytes))
+			return 0;
+		tries = piece ? 0 : tries + 1;
+		if (tries > UBLK_FAULT_TRIES)
+			return -EFAULT;
+		ret = ublk_copy_await_memory(slot, rq, owner, &user, to_user);
+		if (ret)
+			return ret;
+	}
+}
+
+/* As much of the data behind @offset as @to has room for and is there; returns how much it was. */
 size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to)
 {
 	return ublk_copy(rq, offset, to, true);
 }
 
-/* As much as fits behind @offset; returns how much that was. */
+/* As much as fits behind @offset and is there; returns how much that was. */
 size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from)
 {
 	return ublk_copy(rq, offset, from, false);

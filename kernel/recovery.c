@@ -8,7 +8,8 @@
  *  - io_uring asks for a parked command back (server.c); not on 6.1
  *  - the task work that should deliver requests runs elsewhere (request.c)
  *  - its memory is torn down, by exit or exec, noticed by an mmu_notifier
- *  - polling: where io_uring does not ask, and when a request takes suspiciously long
+ *  - polling: where io_uring does not ask, when a request takes suspiciously long, when the disk
+ *    is to be removed, and while a task waits for memory
  */
 #include <linux/blk-mq.h>
 #include <linux/delay.h>
@@ -87,6 +88,15 @@ void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring)
 {
 	guard(spinlock)(&server->dev->lock);
 	ublk_server_lost_locked(server, ring);
+}
+
+/* As ublk_server_lost(), by the dying task that served @slot. */
+void ublk_server_slot_lost(struct ublk_slot *slot)
+{
+	struct ublk_device *dev = slot->queue->dev;
+
+	guard(spinlock)(&dev->lock);
+	ublk_server_lost_locked(dev->server, slot->ring);
 }
 
 /* The device has no use for its server any more. */
@@ -176,11 +186,12 @@ static bool ublk_server_sweep_slot(struct ublk_device *dev, struct ublk_slot *sl
 		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, IO_URING_F_UNLOCKED);
 		return true;
 	}
-	if (ublk_slot_is_served(slot) || ublk_slot_is_offered(slot)) {
+	if (ublk_slot_can_be_aborted(slot)) {
 		rq = ublk_server_abort_lost(dev, slot);
-		if (rq)
+		if (rq) {
 			ublk_request_abort(rq);
-		return true;
+			return true;
+		}
 	}
 	return !ublk_slot_is_passing(slot);
 }
@@ -324,21 +335,45 @@ static void ublk_server_poll_slots(struct ublk_server *server, struct ublk_queue
 	}
 }
 
+/* Killed, if not more. It need not get that far by itself: it may wait for the very disk. */
+static bool ublk_task_is_dying(struct task_struct *task)
+{
+	return (READ_ONCE(task->flags) & PF_EXITING) || fatal_signal_pending(task);
+}
+
 static void ublk_server_poll_tasks(struct ublk_server *server)
 {
 	struct ublk_ring *ring;
+	struct task_struct *opener;
 
 	guard(spinlock)(&server->dev->lock);
 	list_for_each_entry(ring, &server->rings, node) {
-		if (READ_ONCE(ring->task->flags) & PF_EXITING)
+		if (ublk_task_is_dying(ring->task))
 			ublk_server_lost_locked(server, ring);
 	}
+
+	guard(rcu)();
+	opener = pid_task(server->pid, PIDTYPE_TGID);
+	if (opener && (READ_ONCE(opener->signal->flags) & SIGNAL_GROUP_EXIT))
+		ublk_server_lost_locked(server, NULL);
+}
+
+/* May it die without any sign of it? */
+static bool ublk_server_needs_polling(const struct ublk_server *server)
+{
+	if (!UBLK_CAN_CANCEL_CMD && !ublk_server_is_gone(server))
+		return true;
+	/*
+	 * Pairs with ublk_server_begin_fault(), and ublk_server_suspect() after a change of state,
+	 * which queue the work once more if this is too early.
+	 */
+	return atomic_read(&server->faults) ||
+	       READ_ONCE(server->dev->state) == UBLK_DEVICE_STOPPING;
 }
 
 void ublk_server_poll_work(struct work_struct *work)
 {
 	struct ublk_server *server = container_of(work, struct ublk_server, poll.work);
-
 	struct ublk_device *dev = server->dev;
 
 	ublk_server_poll_tasks(server);
@@ -347,8 +382,25 @@ void ublk_server_poll_work(struct work_struct *work)
 		cond_resched();
 	}
 
-	if (!UBLK_CAN_CANCEL_CMD && !ublk_server_is_gone(server))
+	if (ublk_server_needs_polling(server))
 		queue_delayed_work(ublk_server_workqueue, &server->poll, UBLK_POLL_INTERVAL);
+}
+
+/**
+ * ublk_server_begin_fault() - a task of the server is about to wait for memory, maybe for ever
+ * @server: kept by the caller's command or call
+ *
+ * While it does, nothing but polling notices that it was killed.
+ */
+void ublk_server_begin_fault(struct ublk_server *server)
+{
+	atomic_inc(&server->faults);
+	queue_delayed_work(ublk_server_workqueue, &server->poll, UBLK_POLL_INTERVAL);
+}
+
+void ublk_server_end_fault(struct ublk_server *server)
+{
+	atomic_dec(&server->faults);
 }
 
 /* The server may not make anybody wait so long. */
@@ -362,7 +414,7 @@ void ublk_server_kill(struct ublk_device *dev)
 	spin_unlock(&dev->lock);
 }
 
-/* A request takes long: look whether there is still somebody who could answer it. */
+/* A request takes long, or is waited for: is there still somebody who could answer it? */
 void ublk_server_suspect(struct ublk_device *dev)
 {
 	spin_lock(&dev->lock);

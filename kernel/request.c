@@ -222,12 +222,12 @@ static void ublk_request_offer(struct request *rq, struct ublk_slot *slot,
 	io_uring_cmd_done(ublk_slot_offer(slot, rq), UBLK_IO_RES_NEED_GET_DATA, issue_flags);
 }
 
-/* Move the data of a WRITE to the server if that is the driver's task. */
-static bool ublk_request_copy(struct request *rq, const struct ublk_slot *slot)
+/* Move the data of a WRITE to the server if that is the driver's task: 0, or what went wrong. */
+static int ublk_request_copy(struct request *rq, const struct ublk_slot *slot)
 {
 	if (req_op(rq) != REQ_OP_WRITE || !ublk_queue_copies(slot->queue))
-		return true;
-	return ublk_copy_to_server(rq, slot->addr, blk_rq_bytes(rq)) == blk_rq_bytes(rq);
+		return 0;
+	return ublk_copy_with_server(rq, UBLK_SLOT_CLAIMED, slot->addr, blk_rq_bytes(rq), true);
 }
 
 static void ublk_request_count_holders(struct request *rq, struct ublk_slot *slot, bool shared)
@@ -263,8 +263,14 @@ static bool ublk_request_prepare_as(struct request *rq, bool shared, u64 where,
 				    struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
+	int ret = shared ? 0 : ublk_request_copy(rq, slot);
 
-	if (!shared && !ublk_request_copy(rq, slot)) {
+	if (unlikely(ret == -ECANCELED)) {
+		if (slot->cmd)
+			io_uring_cmd_done(slot->cmd, UBLK_IO_RES_ABORT, issue_flags);
+		return false;
+	}
+	if (unlikely(ret)) {
 		/* The server gave a bad buffer. That is no reason to try again. */
 		ublk_slot_unclaim(slot);
 		ublk_request_fail(rq);
@@ -418,15 +424,20 @@ bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr)
  *
  * Runs in the server's task.
  *
- * Return: 0, or -EFAULT; then the server may try another buffer.
+ * Return: 0, or -EFAULT; then the server may try another buffer. UBLK_IO_RES_ABORT: it lost the
+ * request.
  */
 int ublk_request_get_data(struct ublk_slot *slot, u64 addr)
 {
 	struct request *rq = slot->rq;
+	int ret;
 
-	if (ublk_copy_to_server(rq, addr, blk_rq_bytes(rq)) != blk_rq_bytes(rq)) {
+	ret = ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, blk_rq_bytes(rq), true);
+	if (ret == -ECANCELED)
+		return UBLK_IO_RES_ABORT;
+	if (ret) {
 		ublk_slot_refuse(slot);
-		return -EFAULT;
+		return ret;
 	}
 	slot->addr = addr;
 	ublk_queue_desc(slot->queue, slot->tag)->addr = addr;
@@ -434,15 +445,9 @@ int ublk_request_get_data(struct ublk_slot *slot, u64 addr)
 	return 0;
 }
 
-/*
- * What the server's answer is worth: a READ or WRITE is done in whole logical blocks, and moves
- * its data here if the driver copies.
- */
-static struct ublk_outcome ublk_request_judge(struct request *rq, const struct ublk_slot *slot,
-					      s32 result, u64 addr)
+/* What the server's answer is worth: a READ or WRITE is done in whole logical blocks. */
+static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u64 addr)
 {
-	bool copied = req_op(rq) == REQ_OP_READ && ublk_queue_copies(slot->queue) &&
-		      !ublk_request_is_shared(slot);
 	unsigned int bytes = blk_rq_bytes(rq);
 
 	if (result < 0)
@@ -458,14 +463,30 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, const struct u
 		};
 	if (result < bytes)
 		bytes = round_down(result, queue_logical_block_size(rq->q));
-	/* No progress, or a buffer that cannot be read, will not get better by trying again. */
-	if (!bytes || (copied && ublk_copy_from_server(rq, addr, bytes) != bytes))
+	/* No progress will not get better by trying again. */
+	if (!bytes)
 		return (struct ublk_outcome) { .status = BLK_STS_IOERR };
 	return (struct ublk_outcome) {
 		.status = BLK_STS_OK,
 		.again = bytes < blk_rq_bytes(rq),
 		.bytes = bytes,
 	};
+}
+
+/* Fetch what was read, if that is the driver's task. Returns false if the request was lost. */
+static bool ublk_request_collect(struct request *rq, const struct ublk_slot *slot, u64 addr,
+				 struct ublk_outcome *outcome)
+{
+	int ret;
+
+	if (req_op(rq) != REQ_OP_READ || outcome->status != BLK_STS_OK ||
+	    !ublk_queue_copies(slot->queue) || ublk_request_is_shared(slot))
+		return true;
+	ret = ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, outcome->bytes, false);
+	/* A buffer that cannot be read will not get better by trying again. */
+	if (ret == -EFAULT)
+		*outcome = (struct ublk_outcome) { .status = BLK_STS_IOERR };
+	return ret != -ECANCELED;
 }
 
 /**
@@ -477,20 +498,23 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, const struct u
  *
  * Runs in a task of the server.
  *
- * Return: false if the server was sent away, so that @answer->park was not parked.
+ * Return: false if the server was sent away or has died, so that @answer->park was not parked.
  */
 bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			 const struct ublk_answer *answer, unsigned int issue_flags)
 {
+	struct request *rq = slot->rq;
+	struct ublk_outcome outcome;
+	bool gone;
+
+	outcome = ublk_request_judge(rq, answer->result, answer->addr);
+	if (unlikely(!ublk_request_collect(rq, slot, answer->addr, &outcome)))
+		return false;
 	/*
 	 * A dismissal after this look finds the slot in UBLK_SLOT_COMMIT or later: see
 	 * ublk_server_sweep(). Once parked, the command may be answered by others.
 	 */
-	bool gone = ublk_server_is_gone(cmd->file->private_data);
-	struct request *rq = slot->rq;
-	struct ublk_outcome outcome;
-
-	outcome = ublk_request_judge(rq, slot, answer->result, answer->addr);
+	gone = ublk_server_is_gone(cmd->file->private_data);
 	ublk_zerocopy_detach(slot, cmd, issue_flags);
 
 	/* Park first: when the request ends, its tag can come back at once on another CPU. */

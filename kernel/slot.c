@@ -123,6 +123,22 @@ void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr)
 	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_ARMED));
 }
 
+/*
+ * The owner of @slot, which is CLAIMED or in COMMIT as @owner says, has to wait for memory. It
+ * goes on with the slot only if ublk_slot_end_fault() gives it back.
+ */
+void ublk_slot_begin_fault(struct ublk_slot *slot, struct request *rq, enum ublk_slot_state owner)
+{
+	slot->rq = rq;
+	WARN_ON_ONCE(!ublk_slot_move(slot, owner, UBLK_SLOT_FAULTING));
+}
+
+/* Returns false if the request was aborted: of what was in the slot the command is the caller's. */
+bool ublk_slot_end_fault(struct ublk_slot *slot, enum ublk_slot_state owner)
+{
+	return ublk_slot_move(slot, UBLK_SLOT_FAULTING, owner);
+}
+
 /* The server commits for the last time. */
 void ublk_slot_retire(struct ublk_slot *slot)
 {
@@ -164,12 +180,22 @@ bool ublk_slot_is_parked(const struct ublk_slot *slot)
 	return state == UBLK_SLOT_ARMED || state == UBLK_SLOT_PINNED;
 }
 
-/* Somebody owns the slot who will park its command, or answer it, in a moment. */
+/* It has a request that ublk_slot_abort() takes away from a server that is gone. */
+bool ublk_slot_can_be_aborted(const struct ublk_slot *slot)
+{
+	int state = atomic_read(&slot->state);
+
+	return state == UBLK_SLOT_SERVER || state == UBLK_SLOT_OFFERED ||
+	       state == UBLK_SLOT_FAULTING;
+}
+
+/* There is somebody who will park the slot's command, or answer it, and mostly in a moment. */
 bool ublk_slot_is_passing(const struct ublk_slot *slot)
 {
 	int state = atomic_read(&slot->state);
 
-	return state == UBLK_SLOT_CLAIMED || state == UBLK_SLOT_COMMIT;
+	return state == UBLK_SLOT_CLAIMED || state == UBLK_SLOT_COMMIT ||
+	       state == UBLK_SLOT_FAULTING;
 }
 
 /* Returns the parked command, which the caller must complete; NULL if none is parked. */
@@ -193,7 +219,8 @@ struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot)
 struct request *ublk_slot_abort(struct ublk_slot *slot)
 {
 	if (!ublk_slot_move(slot, UBLK_SLOT_SERVER, UBLK_SLOT_DEAD) &&
-	    !ublk_slot_move(slot, UBLK_SLOT_OFFERED, UBLK_SLOT_DEAD))
+	    !ublk_slot_move(slot, UBLK_SLOT_OFFERED, UBLK_SLOT_DEAD) &&
+	    !ublk_slot_move(slot, UBLK_SLOT_FAULTING, UBLK_SLOT_DEAD))
 		return NULL;
 	return slot->rq;
 }

@@ -14,14 +14,18 @@
  *   OFFERED, take_offered that to COMMIT while the data is copied, then hand_back to SERVER, or
  *   refuse back to OFFERED.
  *
+ *   Memory of the server's that is not there is faulted in by its task, which can have to wait for
+ *   anything, even for the request itself. Meanwhile the slot is nobody's: begin_fault moves
+ *   CLAIMED or COMMIT to FAULTING, end_fault moves it back, if the request has not been aborted.
+ *
  *   Beside the server, others can be at work on the data of a request, on a queue that counts
  *   them (ublk_queue_counts_holders()). The commit then does not end the request but is one of
  *   those who let go of it, and the last one ends it. The slot goes on meanwhile, up to a new
  *   server; only its next request cannot come, for lack of a free tag.
  *
- *   DEAD is reached by cancel (from ARMED), drop (from CLAIMED), abort (from SERVER and OFFERED)
- *   and retire (from COMMIT); reset makes any slot EMPTY again when the server has closed the
- *   device.
+ *   DEAD is reached by cancel (from ARMED), drop (from CLAIMED), abort (from SERVER, OFFERED
+ *   and FAULTING) and retire (from COMMIT); reset makes any slot EMPTY again when the server has
+ *   closed the device.
  */
 #ifndef UBLK_SLOT_H
 #define UBLK_SLOT_H
@@ -46,6 +50,7 @@ struct ublk_ring;
  * @UBLK_SLOT_OFFERED:	the server: it knows of the request and must give a buffer for its data
  * @UBLK_SLOT_SERVER:	the server: it has the request and must commit it
  * @UBLK_SLOT_COMMIT:	the command that is just being handled, a commit or the buffer for data
+ * @UBLK_SLOT_FAULTING:	nobody: the server's task makes memory present for the data of the request
  * @UBLK_SLOT_DEAD:	nobody; the server is gone and its command was answered
  */
 enum ublk_slot_state {
@@ -56,6 +61,7 @@ enum ublk_slot_state {
 	UBLK_SLOT_OFFERED,
 	UBLK_SLOT_SERVER,
 	UBLK_SLOT_COMMIT,
+	UBLK_SLOT_FAULTING,
 	UBLK_SLOT_DEAD,
 };
 
@@ -69,11 +75,11 @@ struct ublk_slot {
 	atomic_t holders;
 	/* C: position in the queue, also the blk-mq tag */
 	u16 tag;
-	/* O: the parked command; ARMED, PINNED, CLAIMED */
+	/* O: the parked command; ARMED, PINNED, CLAIMED and, before delivery, FAULTING */
 	struct io_uring_cmd *cmd;
 	/* O: the server's buffer for the next request */
 	u64 addr;
-	/* O: the request the server has; OFFERED, SERVER, COMMIT, and while there are holders */
+	/* O: the request; OFFERED, SERVER, COMMIT, FAULTING, and while there are holders */
 	struct request *rq;
 	/* O, changed under L too: NULL in an EMPTY slot */
 	struct ublk_ring *ring;
@@ -101,6 +107,9 @@ bool ublk_slot_take_offered(struct ublk_slot *slot);
 void ublk_slot_hand_back(struct ublk_slot *slot);
 void ublk_slot_refuse(struct ublk_slot *slot);
 void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr);
+void ublk_slot_begin_fault(struct ublk_slot *slot, struct request *rq,
+			   enum ublk_slot_state owner);
+bool ublk_slot_end_fault(struct ublk_slot *slot, enum ublk_slot_state owner);
 
 /* Those who use a request. */
 void ublk_slot_count_holders(struct ublk_slot *slot, struct request *rq);
@@ -109,6 +118,7 @@ bool ublk_slot_let_go(struct ublk_slot *slot);
 
 /* The end of a server. */
 bool ublk_slot_is_parked(const struct ublk_slot *slot);
+bool ublk_slot_can_be_aborted(const struct ublk_slot *slot);
 bool ublk_slot_is_passing(const struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_cancel(struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot);

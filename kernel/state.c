@@ -555,6 +555,8 @@ void ublk_device_stop_work(struct work_struct *work)
 	u64 serving;
 
 	disk = ublk_device_begin_stop(dev, &serving);
+	/* The disk goes when its I/O ends: watch whether there is still somebody who ends it. */
+	ublk_server_suspect(dev);
 	if (disk)
 		ublk_disk_remove(dev, disk);
 	ublk_server_dismiss(dev);

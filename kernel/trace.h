@@ -22,6 +22,7 @@
 	{ UBLK_SLOT_OFFERED,	"offered" },	\
 	{ UBLK_SLOT_SERVER,	"server" },	\
 	{ UBLK_SLOT_COMMIT,	"commit" },	\
+	{ UBLK_SLOT_FAULTING,	"faulting" },	\
 	{ UBLK_SLOT_DEAD,	"dead" }
 
 #define ublk_server_state_names			\

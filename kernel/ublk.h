@@ -41,6 +41,7 @@
 
 #define UBLK_MAX_DEVICES	BIT(MINORBITS)
 
+enum ublk_slot_state;
 struct ublk_batch;
 struct ublk_slot;
 
@@ -88,6 +89,7 @@ struct ublk_server {
 	unsigned int fetched;		/* L: how many tags have been fetched */
 	bool lost;			/* L: none of its tasks will commit any more */
 	struct list_head rings;		/* L */
+	atomic_t faults;		/* A: tasks waiting for memory; ublk_server_poll_work() */
 	struct delayed_work poll;	/* looks for death where io_uring does not tell */
 };
 
@@ -169,7 +171,8 @@ struct ublk_device {
 	/* Protects the states, the server and its rings. */
 	spinlock_t lock;
 	enum ublk_device_state state;	/* L: read locklessly by ublk_device_is_open() */
-	struct ublk_server *server;	/* L: NULL while /dev/ublkcN is not open */
+	/* L: NULL while /dev/ublkcN is not open; what the server asks for needs no lock */
+	struct ublk_server *server;
 	struct gendisk *disk;		/* L: referenced from start to the end of stop_work */
 
 	struct wait_queue_head wait;	/* woken when server.state, state or stops_done change */
@@ -321,6 +324,9 @@ void ublk_server_start_polling(struct ublk_server *server);
 void ublk_server_kill(struct ublk_device *dev);
 void ublk_server_suspect(struct ublk_device *dev);
 void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
+void ublk_server_slot_lost(struct ublk_slot *slot);
+void ublk_server_begin_fault(struct ublk_server *server);
+void ublk_server_end_fault(struct ublk_server *server);
 void ublk_server_dismiss_locked(struct ublk_device *dev);
 void ublk_server_dismiss(struct ublk_device *dev);
 bool ublk_server_can_be_told(struct ublk_device *dev);
@@ -360,10 +366,18 @@ struct ublk_copy {
 	bool to_user;
 };
 
+/*
+ * So often memory may be gone again when it has just been faulted in, without a byte copied. Pages
+ * are not reclaimed so fast; what remains is memory that cannot be copied to, whatever it says.
+ */
+#define UBLK_FAULT_TRIES	64
+
 /* copy.c: request data <-> server memory */
 bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec);
-size_t ublk_copy_to_server(struct request *rq, u64 addr, size_t len);
-size_t ublk_copy_from_server(struct request *rq, u64 addr, size_t len);
+bool ublk_copy_fault_in(struct ublk_server *server, const struct iov_iter *user, size_t bytes,
+			bool to_user);
+int ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr, size_t bytes,
+			  bool to_user);
 size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to);
 size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from);
 void ublk_copy_zeroes(struct request *rq, size_t offset, size_t len);

@@ -2,7 +2,7 @@
 /*
  * User copy: the server moves a request's data itself, with pread() and pwrite() on /dev/ublkcN at
  * a position that names queue, tag and byte. Any of its threads may, at any time: the request is
- * held (slot.h) while a copy is under way, which can take as long as a page fault takes.
+ * held (slot.h) while a copy is under way, but not while a page fault is, which can take for ever.
  */
 #include <linux/blk-mq.h>
 #include <linux/fs.h>
@@ -107,12 +107,14 @@ void ublk_user_copy_fill(struct request *rq)
 	pdu->filled = SIZE_MAX;
 }
 
-/* The server reads what is written to the disk, and writes what is read from it. */
+/*
+ * The server reads what is written to the disk, and writes what is read from it. Returns how much
+ * of @wanted was copied, or -errno.
+ */
 static ssize_t ublk_user_copy_move(struct request *rq, const struct ublk_place *where,
-				   struct iov_iter *user, bool server_reads)
+				   struct iov_iter *user, bool server_reads, size_t *wanted)
 {
 	size_t bytes = where->metadata ? ublk_integrity_bytes(rq) : blk_rq_bytes(rq);
-	size_t wanted, done;
 
 	if (!blk_rq_has_data(rq))
 		return -EINVAL;
@@ -122,14 +124,53 @@ static ssize_t ublk_user_copy_move(struct request *rq, const struct ublk_place *
 	if (server_reads != op_is_write(req_op(rq)))
 		return -EACCES;
 
-	wanted = min(iov_iter_count(user), bytes - where->offset);
+	*wanted = min(iov_iter_count(user), bytes - where->offset);
 	if (where->metadata)
-		done = ublk_integrity_copy(rq, where->offset, user, server_reads);
-	else if (server_reads)
-		done = ublk_copy_to_iter(rq, where->offset, user);
-	else
-		done = ublk_user_copy_write_data(rq, where->offset, user, wanted);
-	return done || !wanted ? done : -EFAULT;
+		return ublk_integrity_copy(rq, where->offset, user, server_reads);
+	if (server_reads)
+		return ublk_copy_to_iter(rq, where->offset, user);
+	return ublk_user_copy_write_data(rq, where->offset, user, *wanted);
+}
+
+/* As far as the server's memory is there. */
+static ssize_t ublk_user_copy_some(struct ublk_slot *slot, const struct ublk_place *where,
+				   struct iov_iter *user, bool server_reads, size_t *wanted)
+{
+	struct request *rq = ublk_request_hold(slot);
+	ssize_t ret;
+
+	if (!rq)
+		return -EINVAL;
+	ret = ublk_user_copy_move(rq, where, user, server_reads, wanted);
+	ublk_request_let_go(rq);
+	return ret;
+}
+
+/*
+ * A server that commits meanwhile gets what it asked for: the rest goes to or comes from whatever
+ * request is there then, or none.
+ */
+static ssize_t ublk_user_copy_all(struct ublk_slot *slot, struct ublk_place *where,
+				  struct iov_iter *user, bool server_reads)
+{
+	ssize_t done = 0, ret;
+	int tries = 0;
+
+	while (true) {
+		size_t wanted;
+
+		ret = ublk_user_copy_some(slot, where, user, server_reads, &wanted);
+		if (ret < 0)
+			return done ?: ret;
+		done += ret;
+		where->offset += ret;
+		if (likely(ret == wanted))
+			return done;
+		tries = ret ? 0 : tries + 1;
+		if (tries > UBLK_FAULT_TRIES ||
+		    !ublk_copy_fault_in(slot->queue->dev->server, user, wanted - ret, server_reads))
+			return done ?: -EFAULT;
+	}
 }
 
 static ssize_t ublk_user_copy(struct kiocb *iocb, struct iov_iter *user, bool server_reads)
@@ -137,8 +178,6 @@ static ssize_t ublk_user_copy(struct kiocb *iocb, struct iov_iter *user, bool se
 	struct ublk_server *server = iocb->ki_filp->private_data;
 	struct ublk_place where;
 	struct ublk_slot *slot;
-	struct request *rq;
-	ssize_t ret;
 
 	if (!(server->dev->info.flags & UBLK_F_USER_COPY) || !user_backed_iter(user))
 		return -EACCES;
@@ -149,12 +188,7 @@ static ssize_t ublk_user_copy(struct kiocb *iocb, struct iov_iter *user, bool se
 	slot = ublk_user_copy_find(server->dev, iocb->ki_pos, &where);
 	if (!slot)
 		return -EINVAL;
-	rq = ublk_request_hold(slot);
-	if (!rq)
-		return -EINVAL;
-	ret = ublk_user_copy_move(rq, &where, user, server_reads);
-	ublk_request_let_go(rq);
-	return ret;
+	return ublk_user_copy_all(slot, &where, user, server_reads);
 }
 
 ssize_t ublk_user_copy_read(struct kiocb *iocb, struct iov_iter *to)

@@ -8,6 +8,7 @@
 #include <kselftest_harness.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -253,9 +254,9 @@ FIXTURE(batch)
 	struct raw_io io;
 };
 
-static int add(struct raw_device *device)
+static int add(struct raw_device *device, unsigned int depth)
 {
-	struct ublksrv_ctrl_dev_info info = raw_info(1, DEPTH);
+	struct ublksrv_ctrl_dev_info info = raw_info(1, depth);
 	int ret;
 
 	info.flags = UBLK_F_BATCH_IO;
@@ -274,7 +275,7 @@ FIXTURE_SETUP(batch)
 	raw_none(&self->device, NULL);
 	self->server.chr = -1;
 	self->server.ring.fd = -1;
-	ret = add(&self->device);
+	ret = add(&self->device, DEPTH);
 	ASSERT_EQ(0, ret);
 	ASSERT_EQ(0, batch_open(&self->server, &self->device));
 }
@@ -577,7 +578,7 @@ FIXTURE_SETUP(death)
 	int ret;
 
 	raw_none(&self->device, NULL);
-	ret = add(&self->device);
+	ret = add(&self->device, DEPTH);
 	ASSERT_EQ(0, ret);
 	self->shared = raw_share();
 	ASSERT_NE(NULL, self->shared);
@@ -654,7 +655,7 @@ FIXTURE(ring)
 FIXTURE_SETUP(ring)
 {
 	raw_none(&self->device, NULL);
-	ASSERT_EQ(0, add(&self->device));
+	ASSERT_EQ(0, add(&self->device, DEPTH));
 	self->shared = raw_share();
 	ASSERT_NE(NULL, self->shared);
 	self->pid = raw_fork();
@@ -681,6 +682,57 @@ TEST_F(ring, is_closed_while_a_request_is_on_its_way)
 	EXPECT_EQ(-ETIME, raw_io_wait(&self->io, NULL, A_WHILE));
 	ASSERT_EQ(0, kill(self->pid, SIGCONT));
 	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE));
+}
+
+/* A server whose tags go to a mapping of the disk it serves, which has only one tag. */
+static void server_with_tags_on_its_disk(struct raw_device *device, struct raw_shared *shared)
+{
+	struct batch_server server;
+	int fd;
+
+	if (batch_open(&server, device) || prep(&server, 0, 1) || go(&server))
+		_exit(1);
+	fd = raw_open_block(device->id, O_RDWR);
+	if (fd < 0 || mmap(server.tags, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
+			   0) == MAP_FAILED)
+		_exit(2);
+	atomic_store(&shared->fetched, 1);
+	for (;;)
+		serve(&server, 1000);
+}
+
+FIXTURE(own_disk)
+{
+	struct raw_device device;
+	struct raw_shared *shared;
+	struct raw_io io;
+	pid_t pid;
+};
+
+FIXTURE_SETUP(own_disk)
+{
+	raw_none(&self->device, NULL);
+	ASSERT_EQ(0, add(&self->device, 1));
+	self->shared = raw_share();
+	ASSERT_NE(NULL, self->shared);
+	self->pid = raw_fork();
+	if (self->pid == 0)
+		server_with_tags_on_its_disk(&self->device, self->shared);
+	ASSERT_EQ(0, raw_await(&self->shared->fetched, 1, RAW_DEADLINE));
+}
+
+FIXTURE_TEARDOWN(own_disk)
+{
+	EXPECT_EQ(0, raw_destroy(&self->device));
+}
+
+TEST_F(own_disk, dies_with_its_server_when_its_tags_cannot_be_written)
+{
+	ASSERT_EQ(0, start_read(&self->io, &self->device));
+	ASSERT_EQ(0, raw_await_state(self->pid, 'D'));
+	ASSERT_EQ(0, kill(self->pid, SIGKILL));
+	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE));
+	EXPECT_EQ(SIGKILL, raw_reap(self->pid, RAW_DEATH_DEADLINE));
 }
 
 static void __attribute__((constructor)) need_feature(void)

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A server waits for the disk it serves, and the disk's only tag is the one it is working on: its
+ * buffer is a mapping of the disk, or it reads it. That helps nobody, but a process that is killed
+ * dies, the I/O ends, and the device can be deleted.
+ */
+// # timeout: 120
+#include <kselftest_harness.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "raw.h"
+
+#define BYTES 4096
+
+/* What the server does with its own disk when it has a request. */
+enum waits_in {
+	COMMIT,		/* gives it as the buffer with what was read */
+	DELIVERY,	/* gave it as the buffer for what is written */
+	GET_DATA,	/* the same, once it knows of the request */
+	USER_COPY,	/* moves the data from it */
+	READING,	/* reads it */
+};
+
+struct own_disk {
+	int fd;
+	char *map;
+};
+
+static int open_own_disk(const struct raw_device *device, struct own_disk *disk)
+{
+	disk->fd = raw_open_block(device->id, O_RDWR);
+	if (disk->fd < 0)
+		return disk->fd;
+	disk->map = mmap(NULL, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, disk->fd, 0);
+	return disk->map == MAP_FAILED ? -errno : 0;
+}
+
+static void wait_for_oneself(struct raw_server *server, const struct raw_request *request,
+			     enum waits_in where, const struct own_disk *disk)
+{
+	__u64 map = (unsigned long)disk->map;
+	char buffer[BYTES];
+
+	switch (where) {
+	case COMMIT:
+		raw_io_command(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, 0, 0, BYTES, map);
+		break;
+	case DELIVERY:
+		raw_io_command(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, 0, 0, -EIO, map);
+		break;
+	case GET_DATA:
+		raw_io_command(server, UBLK_U_IO_NEED_GET_DATA, 0, 0, 0, map);
+		break;
+	case USER_COPY:
+		if (pwrite(server->chr, disk->map, BYTES, UBLKSRV_IO_BUF_OFFSET) < 0)
+			_exit(1);
+		break;
+	case READING:
+		if (pread(disk->fd, buffer, sizeof(buffer), 0) < 0)
+			_exit(1);
+		break;
+	}
+}
+
+static void serve(struct raw_device *device, struct raw_shared *shared, enum waits_in where)
+{
+	struct raw_server server;
+	struct raw_request request;
+	struct own_disk disk;
+
+	if (raw_server_open(&server, device, 0))
+		_exit(1);
+	server.hold_offers = where == GET_DATA;
+	raw_fetch_all(&server);
+	raw_ring_submit(&server.ring, 0);
+	atomic_store(&shared->fetched, 1);
+	if (raw_await(&shared->go, 1, RAW_DEADLINE) || open_own_disk(device, &disk))
+		_exit(1);
+	while (raw_catch(&server, &request)) {
+		atomic_fetch_add(&shared->caught, 1);
+		wait_for_oneself(&server, &request, where, &disk);
+	}
+	for (;;)
+		pause();
+}
+
+FIXTURE(server)
+{
+	struct raw_device device;
+	struct raw_shared *shared;
+	struct raw_io io;
+	pid_t pid;
+};
+
+FIXTURE_VARIANT(server)
+{
+	enum waits_in where;
+	enum raw_io_kind kind;
+	__u64 flags;
+};
+
+FIXTURE_VARIANT_ADD(server, commit) { .where = COMMIT, .kind = RAW_READ };
+FIXTURE_VARIANT_ADD(server, delivery) { .where = DELIVERY, .kind = RAW_WRITE };
+FIXTURE_VARIANT_ADD(server, get_data) {
+	.where = GET_DATA, .kind = RAW_WRITE, .flags = UBLK_F_NEED_GET_DATA,
+};
+FIXTURE_VARIANT_ADD(server, user_copy) {
+	.where = USER_COPY, .kind = RAW_READ, .flags = UBLK_F_USER_COPY,
+};
+FIXTURE_VARIANT_ADD(server, reading) { .where = READING, .kind = RAW_READ };
+
+FIXTURE_SETUP(server)
+{
+	struct ublksrv_ctrl_dev_info info = raw_info(1, 1);
+
+	raw_none(&self->device, NULL);
+	info.flags = UBLK_F_NO_AUTO_PART_SCAN | variant->flags;
+	self->shared = raw_share();
+	ASSERT_EQ(0, raw_add_with(&self->device, &info));
+	self->pid = raw_fork();
+	ASSERT_LE(0, self->pid);
+	if (!self->pid)
+		serve(&self->device, self->shared, variant->where);
+	ASSERT_EQ(0, raw_await(&self->shared->fetched, 1, RAW_DEADLINE));
+	ASSERT_EQ(0, raw_start(self->device.id, self->pid));
+	atomic_store(&self->shared->go, 1);
+}
+
+FIXTURE_TEARDOWN(server)
+{
+	int id = self->device.id;
+
+	if (self->pid > 0) {
+		kill(self->pid, SIGKILL);
+		EXPECT_NE(-ETIME, raw_reap(self->pid, RAW_DEATH_DEADLINE));
+	}
+	EXPECT_EQ(0, raw_destroy(&self->device));
+	EXPECT_EQ(0, raw_reuse(id));
+}
+
+static ssize_t use_disk(FIXTURE_DATA(server) *self, enum raw_io_kind kind)
+{
+	return raw_io_start(&self->io, &self->device, kind, raw_pages(BYTES), BYTES,
+			    RAW_TEST_OFFSET);
+}
+
+static void let_it_wait(struct __test_metadata *_metadata, FIXTURE_DATA(server) *self,
+			const FIXTURE_VARIANT(server) *variant)
+{
+	/* The first answer tells where the data of the next request go. */
+	if (variant->where == DELIVERY) {
+		ASSERT_EQ(0, use_disk(self, RAW_READ));
+		ASSERT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
+	}
+	ASSERT_EQ(0, use_disk(self, variant->kind));
+	/* Where no signal wakes it. */
+	ASSERT_EQ(0, raw_await_state(self->pid, 'D'));
+}
+
+TEST_F(server, dies_when_it_is_killed)
+{
+	ssize_t ret;
+
+	let_it_wait(_metadata, self, variant);
+	ASSERT_EQ(0, kill(self->pid, SIGKILL));
+	/* Newer kernels' driver has no reason to look before somebody asks for something. */
+	if (variant->where == READING) {
+		EXPECT_EQ(0, raw_stop(self->device.id));
+	}
+	ret = raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE);
+	EXPECT_EQ(-EIO, ret);
+	EXPECT_EQ(SIGKILL, raw_reap(self->pid, RAW_DEATH_DEADLINE));
+	self->pid = -1;
+}
+
+/* Only then does somebody kill it. */
+TEST_F(server, dies_when_its_device_is_being_deleted)
+{
+	struct ublksrv_ctrl_cmd command = raw_command_for(self->device.id);
+	struct raw_control control;
+
+	let_it_wait(_metadata, self, variant);
+	ASSERT_EQ(0, raw_control_begin(&control, UBLK_U_CMD_STOP_DEV, &command));
+	raw_pause();
+	ASSERT_EQ(0, kill(self->pid, SIGKILL));
+	EXPECT_EQ(0, raw_control_wait(&control, RAW_DEADLINE));
+	raw_control_end(&control);
+	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE));
+	EXPECT_EQ(SIGKILL, raw_reap(self->pid, RAW_DEATH_DEADLINE));
+	self->pid = -1;
+}
+
+TEST_HARNESS_MAIN
