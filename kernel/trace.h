@@ -14,34 +14,49 @@
 #include "slot.h"
 #include "ublk.h"
 
-#define ublk_slot_state_names			\
-	{ UBLK_SLOT_EMPTY,	"empty" },	\
-	{ UBLK_SLOT_ARMED,	"armed" },	\
-	{ UBLK_SLOT_PINNED,	"pinned" },	\
-	{ UBLK_SLOT_CLAIMED,	"claimed" },	\
-	{ UBLK_SLOT_OFFERED,	"offered" },	\
-	{ UBLK_SLOT_SERVER,	"server" },	\
-	{ UBLK_SLOT_COMMIT,	"commit" },	\
-	{ UBLK_SLOT_FAULTING,	"faulting" },	\
-	{ UBLK_SLOT_DEAD,	"dead" }
+/* Each list is used twice: for tools, which cannot look up enumerators, and to print names. */
+#define ublk_slot_states				\
+	STATE(UBLK_SLOT_EMPTY, "empty")			\
+	STATE(UBLK_SLOT_ARMED, "armed")			\
+	STATE(UBLK_SLOT_PINNED, "pinned")		\
+	STATE(UBLK_SLOT_CLAIMED, "claimed")		\
+	STATE(UBLK_SLOT_OFFERED, "offered")		\
+	STATE(UBLK_SLOT_SERVER, "server")		\
+	STATE(UBLK_SLOT_COMMIT, "commit")		\
+	STATE(UBLK_SLOT_FAULTING, "faulting")		\
+	LAST_STATE(UBLK_SLOT_DEAD, "dead")
 
-#define ublk_server_state_names			\
-	{ UBLK_SERVER_FETCHING,	"fetching" },	\
-	{ UBLK_SERVER_READY,	"ready" },	\
-	{ UBLK_SERVER_GONE,	"gone" },	\
-	{ UBLK_SERVER_CLOSED,	"closed" }
+#define ublk_server_states				\
+	STATE(UBLK_SERVER_FETCHING, "fetching")		\
+	STATE(UBLK_SERVER_READY, "ready")		\
+	STATE(UBLK_SERVER_GONE, "gone")			\
+	LAST_STATE(UBLK_SERVER_CLOSED, "closed")
 
-#define ublk_device_state_names			\
-	{ UBLK_DEVICE_IDLE,	"idle" },	\
-	{ UBLK_DEVICE_STARTING,	"starting" },	\
-	{ UBLK_DEVICE_LIVE,	"live" },	\
-	{ UBLK_DEVICE_STOPPING,	"stopping" },	\
-	{ UBLK_DEVICE_QUIESCING, "quiescing" },	\
-	{ UBLK_DEVICE_QUIESCED,	"quiesced" },	\
-	{ UBLK_DEVICE_FAIL_IO,	"fail-io" },	\
-	{ UBLK_DEVICE_ABORTING,	"aborting" },	\
-	{ UBLK_DEVICE_STOPPED,	"stopped" },	\
-	{ UBLK_DEVICE_DELETED,	"deleted" }
+#define ublk_device_states				\
+	STATE(UBLK_DEVICE_IDLE, "idle")			\
+	STATE(UBLK_DEVICE_STARTING, "starting")		\
+	STATE(UBLK_DEVICE_LIVE, "live")			\
+	STATE(UBLK_DEVICE_STOPPING, "stopping")		\
+	STATE(UBLK_DEVICE_QUIESCING, "quiescing")	\
+	STATE(UBLK_DEVICE_QUIESCED, "quiesced")		\
+	STATE(UBLK_DEVICE_FAIL_IO, "fail-io")		\
+	STATE(UBLK_DEVICE_ABORTING, "aborting")		\
+	STATE(UBLK_DEVICE_STOPPED, "stopped")		\
+	LAST_STATE(UBLK_DEVICE_DELETED, "deleted")
+
+#undef STATE
+#undef LAST_STATE
+#define STATE(value, name)	TRACE_DEFINE_ENUM(value);
+#define LAST_STATE(value, name)	TRACE_DEFINE_ENUM(value);
+
+ublk_slot_states
+ublk_server_states
+ublk_device_states
+
+#undef STATE
+#undef LAST_STATE
+#define STATE(value, name)	{ value, name },
+#define LAST_STATE(value, name)	{ value, name }
 
 TRACE_EVENT(ublk_slot,
 	TP_PROTO(const struct ublk_slot *slot, enum ublk_slot_state from, enum ublk_slot_state to),
@@ -62,8 +77,8 @@ TRACE_EVENT(ublk_slot,
 	),
 	TP_printk("dev=%u queue=%u tag=%u %s -> %s",
 		  __entry->dev, __entry->queue, __entry->tag,
-		  __print_symbolic(__entry->from, ublk_slot_state_names),
-		  __print_symbolic(__entry->to, ublk_slot_state_names))
+		  __print_symbolic(__entry->from, ublk_slot_states),
+		  __print_symbolic(__entry->to, ublk_slot_states))
 );
 
 TRACE_EVENT(ublk_server,
@@ -78,7 +93,7 @@ TRACE_EVENT(ublk_server,
 		__entry->to = to;
 	),
 	TP_printk("dev=%u -> %s", __entry->dev,
-		  __print_symbolic(__entry->to, ublk_server_state_names))
+		  __print_symbolic(__entry->to, ublk_server_states))
 );
 
 TRACE_EVENT(ublk_device,
@@ -96,8 +111,8 @@ TRACE_EVENT(ublk_device,
 		__entry->to = to;
 	),
 	TP_printk("dev=%u %s -> %s", __entry->dev,
-		  __print_symbolic(__entry->from, ublk_device_state_names),
-		  __print_symbolic(__entry->to, ublk_device_state_names))
+		  __print_symbolic(__entry->from, ublk_device_states),
+		  __print_symbolic(__entry->to, ublk_device_states))
 );
 
 /* Data that the driver moved, whatever the way; those of shared memory are never here. */
