@@ -20,7 +20,13 @@ SPLAT_STAGED_END='ublk-test: staged splat ends'
 
 # Prints the lines of a kernel log (standard input) that tell of a kernel bug.
 find_splats() {
-    without_foreign_races | grep -aE "$SPLAT_PATTERN"
+    without_foreign_races | without_failed_vmallocs | grep -aE "$SPLAT_PATTERN"
+}
+
+# No memory is no bug, but vmalloc() tells of it with a backtrace. What comes of it is seen.
+without_failed_vmallocs() {
+    awk '/: vmalloc error: size / { told = NR }
+        !(told && NR - told <= 3 && /Call Trace/) { print }'
 }
 
 # Leaves out data races in which no module of ours has a part: a kernel has many that its authors

@@ -5,6 +5,7 @@
  * again as if nothing had been.
  */
 // # timeout: 300
+// # full-timeout: 1800
 #include <kselftest_harness.h>
 
 #include <errno.h>
