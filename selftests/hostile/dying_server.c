@@ -333,29 +333,14 @@ TEST_F(death, executes_another_program)
 	ASSERT_EQ(0, raw_add(&self->device, 1, 1));
 }
 
-static bool is_named(pid_t pid, const char *name)
-{
-	char path[64], comm[32] = "";
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-	file = fopen(path, "r");
-	if (!file)
-		return false;
-	if (!fgets(comm, sizeof(comm), file))
-		comm[0] = 0;
-	fclose(file);
-	return !strncmp(comm, name, strlen(name));
-}
-
 TEST_F(death, executes_another_program_that_inherits_the_file)
 {
 	long long limit = raw_now_ms() + RAW_DEATH_DEADLINE;
 
 	start_act(_metadata, self, &variant->style, EXEC_KEEPS_FILE, 0);
-	while (!is_named(self->pid, "sleep") && raw_now_ms() < limit)
+	while (!raw_is_named(self->pid, "sleep") && raw_now_ms() < limit)
 		raw_pause();
-	EXPECT_TRUE(is_named(self->pid, "sleep"));
+	EXPECT_TRUE(raw_is_named(self->pid, "sleep"));
 	end(_metadata, self, SIGKILL);
 	expect_errors(_metadata, self, 1);
 }

@@ -256,6 +256,8 @@ pid_t raw_fork(void);
 int raw_reap(pid_t pid, int wait_ms);
 /* Wait until ps would show a process in this state: 'T', stopped, for one. 0 or -ETIME. */
 int raw_await_state(pid_t pid, char state);
+/* Does the name of a task, as ps shows it, begin like this? */
+bool raw_is_named(pid_t task, const char *name);
 
 /* Skip the whole program, before the harness starts, if the driver lacks a feature. */
 void raw_require_feature(__u64 feature, const char *name);

@@ -268,6 +268,21 @@ int raw_await_state(pid_t pid, char state)
 	return 0;
 }
 
+bool raw_is_named(pid_t task, const char *name)
+{
+	char path[64], comm[32] = "";
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/%d/comm", task);
+	file = fopen(path, "r");
+	if (!file)
+		return false;
+	if (!fgets(comm, sizeof(comm), file))
+		comm[0] = 0;
+	fclose(file);
+	return !strncmp(comm, name, strlen(name));
+}
+
 int raw_reap(pid_t pid, int wait_ms)
 {
 	long long end = raw_now_ms() + wait_ms;

@@ -7,7 +7,6 @@
 // # timeout: 900
 #include <kselftest_harness.h>
 
-#include <ctype.h>
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -39,12 +38,12 @@ struct targets {
 	unsigned int count;
 };
 
-static void add_target(struct targets *targets, const char *task)
+static void add_target(struct targets *targets, pid_t task)
 {
-	char path[300];
+	char path[64];
 	int file;
 
-	snprintf(path, sizeof(path), "%s/fail-nth", task);
+	snprintf(path, sizeof(path), "/proc/%d/fail-nth", task);
 	file = open(path, O_RDWR | O_CLOEXEC);
 	if (file >= 0 && targets->count < TARGETS)
 		targets->files[targets->count++] = file;
@@ -52,31 +51,16 @@ static void add_target(struct targets *targets, const char *task)
 		close(file);
 }
 
-static bool is_named(const char *task, const char *name)
-{
-	char path[300], comm[32] = "";
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/comm", task);
-	file = fopen(path, "r");
-	if (!file)
-		return false;
-	if (!fgets(comm, sizeof(comm), file))
-		comm[0] = 0;
-	fclose(file);
-	return !strncmp(comm, name, strlen(name));
-}
-
-/* The tasks of a folder of /proc with such a name. */
+/* The tasks in a folder of /proc with such a name. */
 static void add_targets(struct targets *targets, const char *folder, const char *name)
 {
 	DIR *directory = opendir(folder);
 	const struct dirent *entry;
-	char task[280];
 
 	while (directory && (entry = readdir(directory))) {
-		snprintf(task, sizeof(task), "%s/%s", folder, entry->d_name);
-		if (isdigit(entry->d_name[0]) && is_named(task, name))
+		pid_t task = atoi(entry->d_name);
+
+		if (task > 0 && raw_is_named(task, name))
 			add_target(targets, task);
 	}
 	if (directory)
@@ -237,6 +221,16 @@ COMMAND(del_dev, .op = UBLK_U_CMD_DEL_DEV, .need = DEVICE);
 COMMAND(del_dev_with_a_disk, .op = UBLK_U_CMD_DEL_DEV, .need = DISK);
 COMMAND(del_dev_async, .op = UBLK_U_CMD_DEL_DEV_ASYNC, .need = DEVICE);
 
+static void describe_region(FIXTURE_DATA(command) *self, struct ublksrv_ctrl_cmd *payload)
+{
+	self->region = (struct ublk_shmem_buf_reg) {
+		.addr = (unsigned long)self->memory,
+		.len = SHARED_BYTES,
+	};
+	payload->addr = (unsigned long)&self->region;
+	payload->len = sizeof(self->region);
+}
+
 static void write_payload(FIXTURE_DATA(command) *self, const FIXTURE_VARIANT(command) *variant)
 {
 	struct ublksrv_ctrl_cmd *payload = &self->command.payload;
@@ -269,12 +263,7 @@ static void write_payload(FIXTURE_DATA(command) *self, const FIXTURE_VARIANT(com
 		payload->len = sizeof(self->params);
 		break;
 	case UBLK_U_CMD_REG_BUF:
-		self->region = (struct ublk_shmem_buf_reg) {
-			.addr = (unsigned long)self->memory,
-			.len = SHARED_BYTES,
-		};
-		payload->addr = (unsigned long)&self->region;
-		payload->len = sizeof(self->region);
+		describe_region(self, payload);
 		break;
 	case UBLK_U_CMD_START_DEV:
 	case UBLK_U_CMD_END_USER_RECOVERY:
@@ -293,14 +282,9 @@ static void write_payload(FIXTURE_DATA(command) *self, const FIXTURE_VARIANT(com
 
 static int share(FIXTURE_DATA(command) *self)
 {
-	struct ublk_shmem_buf_reg region = {
-		.addr = (unsigned long)self->memory,
-		.len = SHARED_BYTES,
-	};
 	struct ublksrv_ctrl_cmd command = raw_command_for(self->disk.device.id);
 
-	command.addr = (unsigned long)&region;
-	command.len = sizeof(region);
+	describe_region(self, &command);
 	return raw_control(UBLK_U_CMD_REG_BUF, &command);
 }
 
@@ -408,7 +392,7 @@ struct start {
 
 static void fail_own(struct start *start, unsigned int nth)
 {
-	add_target(&start->self, "/proc/thread-self");
+	add_target(&start->self, gettid());
 	fail_from_now(&start->self, nth);
 }
 
