@@ -8,8 +8,8 @@
  *  - io_uring asks for a parked command back (server.c); not on 6.1
  *  - the task work that should deliver requests runs elsewhere (request.c)
  *  - its memory is torn down, by exit or exec, noticed by an mmu_notifier
- *  - polling: where io_uring does not ask, when a request takes suspiciously long, when the disk
- *    is to be removed, and while a task waits for memory
+ *  - polling: where io_uring does not ask, when a request takes suspiciously long, while the disk
+ *    is being removed, while a task waits for memory, and between being sent away and closing
  */
 #include <linux/blk-mq.h>
 #include <linux/delay.h>
@@ -43,8 +43,11 @@ static void ublk_server_send_away(struct ublk_server *server, enum ublk_server_s
 	WRITE_ONCE(server->state, to);
 	trace_ublk_server(dev, to);
 	wake_up_all(&dev->wait);
-	if (to == UBLK_SERVER_GONE)
-		mod_delayed_work(ublk_server_workqueue, &dev->gone_work, 0);
+	if (to != UBLK_SERVER_GONE)
+		return;
+	mod_delayed_work(ublk_server_workqueue, &dev->gone_work, 0);
+	/* It may still commit what it has, as long as it lives. */
+	queue_delayed_work(ublk_server_workqueue, &server->poll, UBLK_POLL_INTERVAL);
 }
 
 static void ublk_server_lose_rings(struct ublk_server *server)
@@ -53,7 +56,7 @@ static void ublk_server_lose_rings(struct ublk_server *server)
 
 	lockdep_assert_held(&server->dev->lock);
 
-	server->lost = true;
+	WRITE_ONCE(server->lost, true);
 	list_for_each_entry(ring, &server->rings, node)
 		ring->lost = true;
 }
@@ -358,16 +361,20 @@ static void ublk_server_poll_tasks(struct ublk_server *server)
 		ublk_server_lost_locked(server, NULL);
 }
 
-/* May it die without any sign of it? */
+/*
+ * May it die without any sign of it? io_uring asks for parked commands only, its memory stays while
+ * one of its tasks waits for the very disk, and nothing is parked with one that is gone.
+ */
 static bool ublk_server_needs_polling(const struct ublk_server *server)
 {
-	if (!UBLK_CAN_CANCEL_CMD && !ublk_server_is_gone(server))
-		return true;
+	if (READ_ONCE(server->lost))
+		return false;
 	/*
-	 * Pairs with ublk_server_begin_fault(), and ublk_server_suspect() after a change of state,
-	 * which queue the work once more if this is too early.
+	 * Pairs with ublk_server_begin_fault(), and with ublk_server_suspect() after a change of
+	 * state, which queue the work once more if this is too early.
 	 */
-	return atomic_read(&server->faults) ||
+	return !UBLK_CAN_CANCEL_CMD || ublk_server_is_gone(server) ||
+	       atomic_read(&server->faults) ||
 	       READ_ONCE(server->dev->state) == UBLK_DEVICE_STOPPING;
 }
 

@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A server waits for the disk it serves, and the disk's only tag is the one it is working on: its
- * buffer is a mapping of the disk, or it reads it. That helps nobody, but a process that is killed
- * dies, the I/O ends, and the device can be deleted.
+ * A server waits for the disk it serves: its buffer is a mapping of the disk, or it reads it, and the
+ * only tag is the one it is working on; or it opens the disk, which its partitions are looked for on.
+ * That helps nobody, but a process that is killed dies, the I/O ends, and the device can be deleted.
  */
 // # timeout: 120
 #include <kselftest_harness.h>
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
 #include "raw.h"
 
 #define BYTES 4096
+#define A_WHILE 500000	/* microseconds; several times the driver's interval */
 
 /* What the server does with its own disk when it has a request. */
 enum waits_in {
@@ -193,6 +196,99 @@ TEST_F(server, dies_when_its_device_is_being_deleted)
 	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE));
 	EXPECT_EQ(SIGKILL, raw_reap(self->pid, RAW_DEATH_DEADLINE));
 	self->pid = -1;
+}
+
+/* --- a thread of the server waits for the disk to be ready, which only the server can make it --- */
+
+static void *open_disk(void *argument)
+{
+	struct raw_device *device = argument;
+
+	raw_open_block(device->id, O_RDONLY);
+	return NULL;
+}
+
+static void serve_whom_it_waits_for(struct raw_device *device, struct raw_shared *shared)
+{
+	struct raw_server server;
+	pthread_t thread;
+
+	if (raw_server_open(&server, device, 0))
+		_exit(1);
+	server.hold_all = true;
+	raw_fetch_all(&server);
+	raw_ring_submit(&server.ring, 0);
+	atomic_store(&shared->fetched, 1);
+	while (!server.caught_count)
+		raw_pump(&server, 100);
+	atomic_store(&shared->caught, 1);
+	if (pthread_create(&thread, NULL, open_disk, device))
+		_exit(1);
+	/* Nor does it close the device when it is told to leave. */
+	for (;;)
+		pause();
+}
+
+FIXTURE(opener)
+{
+	struct raw_device device;
+	struct raw_shared *shared;
+	pid_t pid;
+};
+
+FIXTURE_SETUP(opener)
+{
+	struct ublksrv_ctrl_dev_info info = raw_info(1, 4);
+
+	raw_none(&self->device, NULL);
+	info.flags = UBLK_F_USER_RECOVERY | UBLK_F_USER_RECOVERY_FAIL_IO | UBLK_F_QUIESCE;
+	self->shared = raw_share();
+	ASSERT_EQ(0, raw_add_with(&self->device, &info));
+	self->pid = raw_fork();
+	ASSERT_LE(0, self->pid);
+	if (!self->pid)
+		serve_whom_it_waits_for(&self->device, self->shared);
+	ASSERT_EQ(0, raw_await(&self->shared->fetched, 1, RAW_DEADLINE));
+	ASSERT_EQ(0, raw_start(self->device.id, self->pid));
+	/* Who looks for partitions keeps everybody from opening the disk. */
+	ASSERT_EQ(0, raw_await(&self->shared->caught, 1, RAW_DEADLINE));
+}
+
+FIXTURE_TEARDOWN(opener)
+{
+	EXPECT_EQ(0, raw_destroy(&self->device));
+}
+
+static bool a_thread_waits(pid_t pid)
+{
+	char path[64];
+	const struct dirent *entry;
+	DIR *tasks;
+	bool waits = false;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = opendir(path);
+	while (tasks && !waits && (entry = readdir(tasks)))
+		waits = atoi(entry->d_name) > 0 && raw_is_in_state(atoi(entry->d_name), 'D');
+	if (tasks)
+		closedir(tasks);
+	return waits;
+}
+
+TEST_F(opener, dies_when_it_is_killed_after_it_was_sent_away)
+{
+	struct ublksrv_ctrl_cmd command = raw_command_for(self->device.id);
+	long long end = raw_now_ms() + RAW_DEADLINE;
+
+	while (!a_thread_waits(self->pid) && raw_now_ms() < end)
+		raw_pause();
+	ASSERT_TRUE(a_thread_waits(self->pid));
+	command.data[0] = 5000;
+	ASSERT_EQ(0, raw_control(UBLK_U_CMD_QUIESCE_DEV, &command));
+	/* The driver may look once more just when it has sent the server away. */
+	usleep(A_WHILE);
+	ASSERT_EQ(0, kill(self->pid, SIGKILL));
+	EXPECT_EQ(SIGKILL, raw_reap(self->pid, RAW_DEATH_DEADLINE));
 }
 
 TEST_HARNESS_MAIN

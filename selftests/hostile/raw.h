@@ -254,7 +254,9 @@ pid_t raw_server_fork(struct raw_device *device, struct raw_shared *shared,
 pid_t raw_fork(void);
 /* Wait for a child: its wait status, or -ETIME. */
 int raw_reap(pid_t pid, int wait_ms);
-/* Wait until ps would show a process in this state: 'T', stopped, for one. 0 or -ETIME. */
+/* Would ps show a task in this state, 'T' for stopped? */
+bool raw_is_in_state(pid_t task, char state);
+/* Wait until it would: 0 or -ETIME. */
 int raw_await_state(pid_t pid, char state);
 /* Does the name of a task, as ps shows it, begin like this? */
 bool raw_is_named(pid_t task, const char *name);

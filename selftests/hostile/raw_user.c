@@ -256,11 +256,16 @@ static char state_of(pid_t pid)
 	return state;
 }
 
+bool raw_is_in_state(pid_t task, char state)
+{
+	return state_of(task) == state;
+}
+
 int raw_await_state(pid_t pid, char state)
 {
 	long long end = raw_now_ms() + RAW_DEADLINE;
 
-	while (state_of(pid) != state) {
+	while (!raw_is_in_state(pid, state)) {
 		if (raw_now_ms() > end)
 			return -ETIME;
 		raw_pause();
