@@ -92,13 +92,14 @@ static int ublk_copy_await_memory(struct ublk_slot *slot, struct request *rq,
 				  enum ublk_slot_state owner, const struct iov_iter *user,
 				  bool to_user)
 {
+	struct ublk_server *server = slot->queue->dev->server;
 	bool there;
 
 	ublk_slot_begin_fault(slot, rq, owner);
-	there = ublk_copy_fault_in(slot->queue->dev->server, user, iov_iter_count(user), to_user);
+	there = ublk_copy_fault_in(server, user, iov_iter_count(user), to_user);
 	if (!there && fatal_signal_pending(current)) {
 		/* It did not come because the server dies. The request is taken back as usual. */
-		ublk_server_slot_lost(slot);
+		ublk_server_lost(server, slot->ring);
 		return -ECANCELED;
 	}
 	if (!ublk_slot_end_fault(slot, owner))

@@ -93,15 +93,6 @@ void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring)
 	ublk_server_lost_locked(server, ring);
 }
 
-/* As ublk_server_lost(), by the dying task that served @slot. */
-void ublk_server_slot_lost(struct ublk_slot *slot)
-{
-	struct ublk_device *dev = slot->queue->dev;
-
-	guard(spinlock)(&dev->lock);
-	ublk_server_lost_locked(dev->server, slot->ring);
-}
-
 /* The device has no use for its server any more. */
 void ublk_server_dismiss_locked(struct ublk_device *dev)
 {

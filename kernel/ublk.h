@@ -324,7 +324,6 @@ void ublk_server_start_polling(struct ublk_server *server);
 void ublk_server_kill(struct ublk_device *dev);
 void ublk_server_suspect(struct ublk_device *dev);
 void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
-void ublk_server_slot_lost(struct ublk_slot *slot);
 void ublk_server_begin_fault(struct ublk_server *server);
 void ublk_server_end_fault(struct ublk_server *server);
 void ublk_server_dismiss_locked(struct ublk_device *dev);
