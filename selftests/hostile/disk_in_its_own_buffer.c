@@ -43,8 +43,8 @@ static int open_own_disk(const struct raw_device *device, struct own_disk *disk)
 	return disk->map == MAP_FAILED ? -errno : 0;
 }
 
-static void wait_for_oneself(struct raw_server *server, const struct raw_request *request,
-			     enum waits_in where, const struct own_disk *disk)
+static void wait_for_oneself(struct raw_server *server, enum waits_in where,
+			     const struct own_disk *disk)
 {
 	__u64 map = (unsigned long)disk->map;
 	char buffer[BYTES];
@@ -86,7 +86,7 @@ static void serve(struct raw_device *device, struct raw_shared *shared, enum wai
 		_exit(1);
 	while (raw_catch(&server, &request)) {
 		atomic_fetch_add(&shared->caught, 1);
-		wait_for_oneself(&server, &request, where, &disk);
+		wait_for_oneself(&server, where, &disk);
 	}
 	for (;;)
 		pause();

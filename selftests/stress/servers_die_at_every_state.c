@@ -8,10 +8,8 @@
 // # full-timeout: 1800
 #include <kselftest_harness.h>
 
-#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
-#include <string.h>
 #include <sys/mman.h>
 
 #include "fault_point.h"
@@ -257,7 +255,6 @@ static void die(struct __test_metadata *_metadata, FIXTURE_DATA(server) *self,
 		ASSERT_TRUE(load_kills(self)) {
 			TH_LOG("the server never goes from %s to %s", variant->from, variant->to);
 		}
-		fault_point_remove(&self->point);
 		go_on(_metadata, self, variant->flags);
 	}
 	fault_point_remove(&self->point);
