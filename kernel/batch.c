@@ -5,8 +5,9 @@
  * here, and belongs to no task: any task of the server may commit.
  *
  * Requests on their way to the server wait in the queue's inbox until a parked FETCH is there to
- * carry them. At most one FETCH of a queue is active, and it alone empties the inbox; the others
- * are in a list. Who takes a FETCH off the list answers it, or puts it back.
+ * carry them. At most one FETCH of a queue is active: it has been sent to its task, to empty the
+ * inbox there; the others are in a list. Who takes a FETCH off the list answers it, or puts it
+ * back. When the server is gone, the inbox is emptied by whoever comes first.
  */
 #include <linux/bitmap.h>
 #include <linux/blk-mq.h>
@@ -36,15 +37,16 @@
 /**
  * struct ublk_batch - what a queue with UBLK_F_BATCH_IO has besides its slots
  *
- * Field tags: B @lock, F whoever set @active.
+ * Field tags: B @lock, E whoever set @busy.
  */
 struct ublk_batch {
 	struct llist_head inbox;	/* A: claimed requests, the newest first */
-	struct llist_node *ready;	/* F: taken from the inbox, the oldest first */
+	struct llist_node *ready;	/* E: taken from the inbox, the oldest first */
 	spinlock_t lock;		/* innermost */
 	struct list_head parked;	/* B: FETCH commands that wait */
-	bool active;			/* B: somebody empties the inbox */
-	bool closed;			/* B: the server is gone, nobody empties it any more */
+	bool active;			/* B: a FETCH was sent to its task and not put back yet */
+	bool busy;			/* B: somebody empties the inbox */
+	bool closed;			/* B: the server is gone, no FETCH empties it any more */
 };
 
 /* What a FETCH command carries with it. */
@@ -90,7 +92,7 @@ static bool ublk_batch_has_work(const struct ublk_batch *batch)
 {
 	lockdep_assert_held(&batch->lock);
 
-	return !batch->active && (batch->ready || !llist_empty(&batch->inbox));
+	return !batch->busy && (batch->ready || !llist_empty(&batch->inbox));
 }
 
 /* The FETCH that is to be active now, if there is work for one. The caller sends it. */
@@ -100,7 +102,7 @@ static struct ublk_fetch *ublk_batch_activate(struct ublk_batch *batch)
 
 	lockdep_assert_held(&batch->lock);
 
-	if (batch->closed || !ublk_batch_has_work(batch))
+	if (batch->closed || batch->active || !ublk_batch_has_work(batch))
 		return NULL;
 	fetch = list_first_entry_or_null(&batch->parked, struct ublk_fetch, node);
 	if (!fetch)
@@ -275,6 +277,17 @@ static int ublk_batch_deliver(struct ublk_queue *queue, struct io_uring_cmd *cmd
 	return ret ?: (room ? 0 : -EINVAL);
 }
 
+/* Returns false if that is not the caller's task any more. */
+static bool ublk_batch_begin_to_empty(struct ublk_batch *batch)
+{
+	guard(spinlock)(&batch->lock);
+
+	if (batch->closed)
+		return false;
+	batch->busy = true;
+	return true;
+}
+
 /* In the task of an active FETCH: empty the inbox, then let another one do so. */
 static void ublk_batch_carry(struct io_uring_cmd *cmd, unsigned int issue_flags, bool dead)
 {
@@ -282,17 +295,20 @@ static void ublk_batch_carry(struct io_uring_cmd *cmd, unsigned int issue_flags,
 	struct ublk_queue *queue = fetch->queue;
 	struct ublk_batch *batch = queue->batch;
 	struct ublk_fetch *next;
-	int ret;
+	bool busy = false;
+	int ret = UBLK_IO_RES_ABORT;
 
-	if (dead) {
+	if (dead)
 		ublk_server_dismiss(queue->dev);
-		ret = UBLK_IO_RES_ABORT;
-	} else {
+	else
+		busy = ublk_batch_begin_to_empty(batch);
+	if (busy)
 		ret = ublk_batch_deliver(queue, cmd, issue_flags);
-	}
 
 	spin_lock(&batch->lock);
 	batch->active = false;
+	if (busy)
+		batch->busy = false;
 	if (batch->closed && !ret)
 		ret = UBLK_IO_RES_ABORT;
 	/* In turns: each of several threads that fetch from a queue gets its share. */
@@ -398,6 +414,8 @@ static void ublk_batch_answer_parked(struct ublk_batch *batch)
  * ublk_batch_close() - the server is gone: take back what it did not get any more
  * @queue: any
  *
+ * The task of the active FETCH may never come to do that: it may wait for the very disk.
+ *
  * Context: process, may sleep.
  *
  * Return: false if it must be called again.
@@ -413,10 +431,10 @@ bool ublk_batch_close(struct ublk_queue *queue)
 	ublk_batch_answer_parked(batch);
 
 	spin_lock(&batch->lock);
-	idle = !batch->active;
+	idle = !batch->busy;
 	ours = ublk_batch_has_work(batch);
 	if (ours)
-		batch->active = true;
+		batch->busy = true;
 	spin_unlock(&batch->lock);
 	if (!ours)
 		return idle;
@@ -424,7 +442,7 @@ bool ublk_batch_close(struct ublk_queue *queue)
 	while ((rq = ublk_batch_pop(batch)))
 		ublk_request_bounce(rq, IO_URING_F_UNLOCKED);
 	spin_lock(&batch->lock);
-	batch->active = false;
+	batch->busy = false;
 	spin_unlock(&batch->lock);
 	return false;
 }
@@ -437,7 +455,7 @@ void ublk_batch_reopen(struct ublk_queue *queue)
 	if (!batch)
 		return;
 	spin_lock(&batch->lock);
-	WARN_ON_ONCE(batch->active || !list_empty(&batch->parked));
+	WARN_ON_ONCE(batch->active || batch->busy || !list_empty(&batch->parked));
 	batch->closed = false;
 	spin_unlock(&batch->lock);
 }

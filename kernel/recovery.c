@@ -190,6 +190,31 @@ static bool ublk_server_sweep_slot(struct ublk_device *dev, struct ublk_slot *sl
 	return !ublk_slot_is_passing(slot);
 }
 
+/* What is on its way to the task of a lost ring, the newest first. */
+static struct llist_node *ublk_server_lost_inbox(struct ublk_server *server)
+{
+	struct llist_node *inbox = NULL;
+	struct ublk_ring *ring;
+
+	guard(spinlock)(&server->dev->lock);
+	list_for_each_entry(ring, &server->rings, node) {
+		if (ring->lost)
+			inbox = llist_del_all(&ring->inbox);
+		if (inbox)
+			break;
+	}
+	return inbox;
+}
+
+/* Such a task may never come to take it: it may wait for the very disk. */
+static void ublk_server_sweep_inboxes(struct ublk_server *server)
+{
+	struct llist_node *inbox;
+
+	while ((inbox = ublk_server_lost_inbox(server)))
+		ublk_request_recall(inbox);
+}
+
 /*
  * Returns false if another sweep is needed. A slot that is in SERVER now and is committed later
  * needs none, because the commit sees that the server is gone: the barrier pairs with the
@@ -201,6 +226,7 @@ static bool ublk_server_sweep(struct ublk_device *dev)
 
 	/* Pairs with ublk_slot_take(): either side sees what the other wrote before. */
 	smp_mb();
+	ublk_server_sweep_inboxes(dev->server);
 	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
 		struct ublk_queue *queue = &dev->queues[i];
 

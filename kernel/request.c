@@ -339,9 +339,51 @@ void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
 	ublk_server_orphan(rq, false);
 }
 
+/* The oldest in an inbox found it empty, and sent its command to the task: is it this slot's? */
+static bool ublk_request_inbox_is_of(struct llist_node *inbox, const struct ublk_slot *slot)
+{
+	struct ublk_request *oldest = llist_entry(inbox, struct ublk_request, inbox);
+
+	return inbox && ublk_request_slot(blk_mq_rq_from_pdu(oldest)) == slot;
+}
+
 /*
- * Empties the ring's inbox. Only this function does, once for each time the inbox became
- * non-empty, so the command that carries the task work is still parked when it is queued.
+ * Take back what is in @inbox, the oldest first. If that one's command is still to come to its
+ * task, nobody else may answer it.
+ */
+static void ublk_request_take_back(struct llist_node *inbox, bool has_come,
+				   unsigned int issue_flags)
+{
+	struct ublk_request *pdu, *next;
+
+	llist_for_each_entry_safe(pdu, next, inbox, inbox) {
+		struct request *rq = blk_mq_rq_from_pdu(pdu);
+
+		if (has_come) {
+			ublk_request_bounce(rq, issue_flags);
+		} else {
+			ublk_slot_recall(ublk_request_slot(rq));
+			ublk_server_orphan(rq, false);
+		}
+		has_come = true;
+	}
+}
+
+/**
+ * ublk_request_recall() - take back what was on its way to a task that will not serve it
+ * @inbox: of the task's ring, the newest first
+ *
+ * Context: process.
+ */
+void ublk_request_recall(struct llist_node *inbox)
+{
+	ublk_request_take_back(llist_reverse_order(inbox), false, IO_URING_F_UNLOCKED);
+}
+
+/*
+ * Empties the ring's inbox, once for each time the inbox became non-empty, so the command that
+ * carries the task work is still parked when it is queued. If the ring is lost, others may have
+ * been quicker: then what is found was sent with another command, if there is anything.
  */
 static void ublk_request_empty_inbox(struct io_uring_cmd *cmd, unsigned int issue_flags,
 				     bool dead)
@@ -349,18 +391,22 @@ static void ublk_request_empty_inbox(struct io_uring_cmd *cmd, unsigned int issu
 	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
 	struct ublk_request *pdu, *next;
 	struct llist_node *inbox;
+	bool ours;
 
 	if (dead)
 		ublk_server_lost(cmd->file->private_data, NULL);
 
 	inbox = llist_reverse_order(llist_del_all(&slot->ring->inbox));
-	llist_for_each_entry_safe(pdu, next, inbox, inbox) {
-		struct request *rq = blk_mq_rq_from_pdu(pdu);
-
-		if (dead)
-			ublk_request_bounce(rq, issue_flags);
-		else
-			ublk_request_deliver(rq, issue_flags);
+	ours = ublk_request_inbox_is_of(inbox, slot);
+	if (unlikely(dead || !ours)) {
+		ublk_request_take_back(inbox, ours, issue_flags);
+	} else {
+		llist_for_each_entry_safe(pdu, next, inbox, inbox)
+			ublk_request_deliver(blk_mq_rq_from_pdu(pdu), issue_flags);
+	}
+	if (unlikely(!ours)) {
+		ublk_slot_end_recall(slot);
+		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
 	}
 }
 

@@ -215,6 +215,23 @@ struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot)
 	return cmd;
 }
 
+/*
+ * The owner of a CLAIMED slot takes its request back. The command was sent to its task, which
+ * answers it: that has happened if the slot is not CLAIMED any more.
+ */
+void ublk_slot_recall(struct ublk_slot *slot)
+{
+	ublk_slot_move(slot, UBLK_SLOT_CLAIMED, UBLK_SLOT_RECALLED);
+}
+
+/* The command of such a slot has come to its task; others end the request. */
+void ublk_slot_end_recall(struct ublk_slot *slot)
+{
+	/* Whoever took the request away may not have come to the slot yet. */
+	if (!ublk_slot_move(slot, UBLK_SLOT_CLAIMED, UBLK_SLOT_DEAD))
+		WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_RECALLED, UBLK_SLOT_DEAD));
+}
+
 /* Returns the request the server had, which the caller must end; NULL if it has none. */
 struct request *ublk_slot_abort(struct ublk_slot *slot)
 {

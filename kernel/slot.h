@@ -18,6 +18,10 @@
  *   anything, even for the request itself. Meanwhile the slot is nobody's: begin_fault moves
  *   CLAIMED or COMMIT to FAULTING, end_fault moves it back, if the request has not been aborted.
  *
+ *   A task that is lost may never come to take what is on its way to it. The request is taken back
+ *   all the same; but the command that brings the task work cannot be answered by anybody else, so
+ *   recall moves its slot from CLAIMED to RECALLED, and the task work end_recall to DEAD.
+ *
  *   Beside the server, others can be at work on the data of a request, on a queue that counts
  *   them (ublk_queue_counts_holders()). The commit then does not end the request but is one of
  *   those who let go of it, and the last one ends it. The slot goes on meanwhile, up to a new
@@ -51,6 +55,7 @@ struct ublk_ring;
  * @UBLK_SLOT_SERVER:	the server: it has the request and must commit it
  * @UBLK_SLOT_COMMIT:	the command that is just being handled, a commit or the buffer for data
  * @UBLK_SLOT_FAULTING:	nobody: the server's task makes memory present for the data of the request
+ * @UBLK_SLOT_RECALLED:	the command, on its way to the server's task; the request was taken back
  * @UBLK_SLOT_DEAD:	nobody; the server is gone and its command was answered
  */
 enum ublk_slot_state {
@@ -62,6 +67,7 @@ enum ublk_slot_state {
 	UBLK_SLOT_SERVER,
 	UBLK_SLOT_COMMIT,
 	UBLK_SLOT_FAULTING,
+	UBLK_SLOT_RECALLED,
 	UBLK_SLOT_DEAD,
 };
 
@@ -75,7 +81,7 @@ struct ublk_slot {
 	atomic_t holders;
 	/* C: position in the queue, also the blk-mq tag */
 	u16 tag;
-	/* O: the parked command; ARMED, PINNED, CLAIMED and, before delivery, FAULTING */
+	/* O: the command; ARMED, PINNED, CLAIMED, RECALLED and, before delivery, FAULTING */
 	struct io_uring_cmd *cmd;
 	/* O: the server's buffer for the next request */
 	u64 addr;
@@ -122,6 +128,8 @@ bool ublk_slot_can_be_aborted(const struct ublk_slot *slot);
 bool ublk_slot_is_passing(const struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_cancel(struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot);
+void ublk_slot_recall(struct ublk_slot *slot);
+void ublk_slot_end_recall(struct ublk_slot *slot);
 void ublk_slot_retire(struct ublk_slot *slot);
 struct request *ublk_slot_abort(struct ublk_slot *slot);
 bool ublk_slot_pin(struct ublk_slot *slot);

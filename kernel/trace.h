@@ -24,6 +24,7 @@
 	STATE(UBLK_SLOT_SERVER, "server")		\
 	STATE(UBLK_SLOT_COMMIT, "commit")		\
 	STATE(UBLK_SLOT_FAULTING, "faulting")		\
+	STATE(UBLK_SLOT_RECALLED, "recalled")		\
 	LAST_STATE(UBLK_SLOT_DEAD, "dead")
 
 #define ublk_server_states				\

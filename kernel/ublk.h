@@ -340,6 +340,7 @@ struct ublk_slot *ublk_request_slot(const struct request *rq);
 bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
 void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
 void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
+void ublk_request_recall(struct llist_node *inbox);
 bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			 const struct ublk_answer *answer, unsigned int issue_flags);
 void ublk_request_end_all(struct io_comp_batch *ended);

@@ -12,240 +12,17 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "raw.h"
+#include <linux/fs.h>
 
-/* Headers for programs are older than the kernel that has it. */
-#define MULTISHOT (1U << 1)
+#include "raw_batch.h"
 
-#define DEPTH 8
-#define BYTES 4096
-#define GROUP 7
-#define A_WHILE 300
-
-struct element {
-	struct ublk_elem_header header;
-	__u64 address;
-};
-
-struct batch_server {
-	struct raw_device *device;
-	struct raw_ring ring;
-	int chr;
-	char *buffers;
-	__u16 *tags;		/* where the driver writes what it delivers */
-	bool fetching;		/* a FETCH is parked */
-	int spare;		/* buffers that the driver has for tags */
-	unsigned int used;	/* buffers that came back with tags */
-	int fetch_result;	/* how the last one ended */
-	unsigned int caught;	/* tags delivered and not taken by the test */
-	__u16 queue[DEPTH];
-};
-
-#define FETCH_DATA 1
-#define PROVIDE_DATA 2
-#define COMMAND_DATA 3
-
-static int batch_open(struct batch_server *server, struct raw_device *device)
-{
-	memset(server, 0, sizeof(*server));
-	server->device = device;
-	server->ring.fd = -1;
-	server->chr = raw_open_char(device->id);
-	if (server->chr < 0)
-		return server->chr;
-	server->buffers = raw_pages(DEPTH * BYTES);
-	server->tags = raw_pages(BYTES);
-	return raw_ring_open(&server->ring, 32, 0);
-}
-
-static void batch_close(struct batch_server *server)
-{
-	raw_ring_close(&server->ring);
-	if (server->chr >= 0)
-		close(server->chr);
-	server->chr = -1;
-}
-
-static void handle(struct batch_server *server, const struct io_uring_cqe *cqe)
-{
-	unsigned int i;
-
-	if (cqe->user_data != FETCH_DATA)
-		return;
-	if (cqe->res > 0) {
-		server->spare--;
-		server->used++;
-	}
-	for (i = 0; cqe->res > 0 && i < cqe->res / sizeof(__u16) && server->caught < DEPTH; i++)
-		server->queue[server->caught++] = server->tags[i];
-	if (!(cqe->flags & IORING_CQE_F_MORE)) {
-		server->fetching = false;
-		server->fetch_result = cqe->res;
-	}
-}
-
-static void batch_pump(struct batch_server *server, int wait_ms)
-{
-	struct io_uring_cqe cqe;
-
-	raw_ring_submit(&server->ring, wait_ms);
-	while (raw_ring_next(&server->ring, &cqe))
-		handle(server, &cqe);
-}
-
-static struct io_uring_sqe *batch_sqe(struct raw_ring *ring, int chr, unsigned int op,
-				      const struct ublk_batch_io *header, const void *elements)
-{
-	struct io_uring_sqe *sqe = raw_ring_sqe(ring);
-
-	sqe->opcode = IORING_OP_URING_CMD;
-	sqe->fd = chr;
-	sqe->cmd_op = op;
-	sqe->addr = (unsigned long)elements;
-	sqe->user_data = COMMAND_DATA;
-	memcpy(sqe->cmd, header, sizeof(*header));
-	return sqe;
-}
-
-/* A command that does not park: its result. */
-static int batch_command(struct batch_server *server, unsigned int op,
-			 const struct ublk_batch_io *header, const void *elements)
-{
-	long long end = raw_now_ms() + RAW_DEADLINE;
-	struct io_uring_cqe cqe;
-
-	batch_sqe(&server->ring, server->chr, op, header, elements);
-	while (raw_now_ms() < end) {
-		raw_ring_submit(&server->ring, 20);
-		while (raw_ring_next(&server->ring, &cqe)) {
-			if (cqe.user_data == COMMAND_DATA)
-				return cqe.res;
-			handle(server, &cqe);
-		}
-	}
-	return -ETIME;
-}
-
-static struct ublk_batch_io header_of(unsigned int count)
-{
-	return (struct ublk_batch_io) {
-		.nr_elem = count,
-		.flags = UBLK_BATCH_F_HAS_BUF_ADDR,
-		.elem_bytes = sizeof(struct element),
-	};
-}
-
-static struct element element_of(struct batch_server *server, unsigned int tag, int result)
-{
-	return (struct element) {
-		.header = { .tag = tag, .result = result },
-		.address = (unsigned long)(server->buffers + tag % DEPTH * BYTES),
-	};
-}
-
-static int prep(struct batch_server *server, unsigned int first, unsigned int count)
-{
-	struct ublk_batch_io header = header_of(count);
-	struct element elements[DEPTH];
-	unsigned int i;
-
-	for (i = 0; i < count; i++)
-		elements[i] = element_of(server, first + i, 0);
-	return batch_command(server, UBLK_U_IO_PREP_IO_CMDS, &header, elements);
-}
-
-static int commit(struct batch_server *server, unsigned int tag, int result)
-{
-	struct ublk_batch_io header = header_of(1);
-	struct element element = element_of(server, tag, result);
-
-	return batch_command(server, UBLK_U_IO_COMMIT_IO_CMDS, &header, &element);
-}
-
-static void provide(struct batch_server *server, void *memory, unsigned int bytes)
-{
-	struct io_uring_sqe *sqe = raw_ring_sqe(&server->ring);
-
-	sqe->opcode = IORING_OP_PROVIDE_BUFFERS;
-	sqe->fd = 1;
-	sqe->addr = (unsigned long)memory;
-	sqe->len = bytes;
-	sqe->buf_group = GROUP;
-	sqe->user_data = PROVIDE_DATA;
-	server->spare++;
-	raw_ring_submit(&server->ring, 0);
-}
-
-static void fetch(struct batch_server *server)
-{
-	struct ublk_batch_io header = { .elem_bytes = sizeof(__u16) };
-	struct io_uring_sqe *sqe;
-
-	sqe = batch_sqe(&server->ring, server->chr, UBLK_U_IO_FETCH_IO_CMDS, &header, NULL);
-	sqe->rw_flags = MULTISHOT;
-	sqe->flags = IOSQE_BUFFER_SELECT;
-	sqe->buf_group = GROUP;
-	sqe->user_data = FETCH_DATA;
-	server->fetching = true;
-	raw_ring_submit(&server->ring, 0);
-}
-
-/* The descriptors are not needed: the one request of the test is known. */
-static int commit_all(struct batch_server *server, int result)
-{
-	int ret = 0;
-
-	while (server->caught && ret >= 0)
-		ret = commit(server, server->queue[--server->caught], result);
-	return ret;
-}
-
-/* One buffer at a time, so that no tag is overwritten before it was read. */
-static void keep_fetching(struct batch_server *server)
-{
-	if (server->spare <= 0)
-		provide(server, server->tags, BYTES);
-	if (!server->fetching)
-		fetch(server);
-}
-
-/* Serve whatever comes: the kernel's look for partitions. */
-static void serve(struct batch_server *server, int wait_ms)
-{
-	batch_pump(server, wait_ms);
-	commit_all(server, BYTES);
-	keep_fetching(server);
-}
-
-static int go(struct batch_server *server)
-{
-	struct ublksrv_ctrl_cmd command = raw_command_for(server->device->id);
-	struct raw_control control;
-	int ret = -ETIME, quiet = 0;
-	long long end = raw_now_ms() + RAW_DEADLINE;
-
-	keep_fetching(server);
-	command.data[0] = getpid();
-	if (raw_control_begin(&control, UBLK_U_CMD_START_DEV, &command))
-		return -EIO;
-	while (!raw_control_poll(&control, &ret) && raw_now_ms() < end)
-		serve(server, 5);
-	raw_control_end(&control);
-	/* The search for partitions goes on behind START. */
-	while (!ret && quiet < 300 && raw_now_ms() < end) {
-		long long before = raw_now_ms();
-
-		unsigned int used = server->used;
-
-		serve(server, 50);
-		quiet = server->used == used ? quiet + raw_now_ms() - before : 0;
-	}
-	return ret;
-}
+#define DEPTH RAW_BATCH_DEPTH
+#define BYTES RAW_BATCH_BYTES
 
 FIXTURE(batch)
 {
@@ -291,123 +68,111 @@ static int start_read(struct raw_io *io, const struct raw_device *device)
 	return raw_io_start(io, device, RAW_READ, raw_pages(BYTES), BYTES, RAW_TEST_OFFSET);
 }
 
-/* Until the test has a request in server.queue. */
-static bool caught(struct batch_server *server)
-{
-	long long end = raw_now_ms() + RAW_DEADLINE;
-
-	while (!server->caught && raw_now_ms() < end) {
-		keep_fetching(server);
-		batch_pump(server, 20);
-	}
-	return server->caught;
-}
-
 TEST_F(batch, requests_are_served)
 {
 	__u16 tag;
 
-	ASSERT_EQ(0, prep(&self->server, 0, 3));
-	ASSERT_EQ(0, prep(&self->server, 3, DEPTH - 3));
-	ASSERT_EQ(0, go(&self->server));
+	ASSERT_EQ(0, batch_prep(&self->server, 0, 3));
+	ASSERT_EQ(0, batch_prep(&self->server, 3, DEPTH - 3));
+	ASSERT_EQ(0, batch_go(&self->server));
 	ASSERT_EQ(0, start_read(&self->io, &self->device));
-	ASSERT_TRUE(caught(&self->server));
+	ASSERT_TRUE(batch_caught(&self->server));
 	tag = self->server.queue[--self->server.caught];
 	raw_fill(self->server.buffers + tag * BYTES, RAW_TEST_OFFSET, BYTES);
-	EXPECT_EQ(sizeof(struct element), commit(&self->server, tag, BYTES));
-	EXPECT_EQ(-EBUSY, commit(&self->server, tag, BYTES));
+	EXPECT_EQ(sizeof(struct batch_element), batch_commit(&self->server, tag, BYTES));
+	EXPECT_EQ(-EBUSY, batch_commit(&self->server, tag, BYTES));
 	EXPECT_EQ(BYTES, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
 	EXPECT_TRUE(raw_matches(self->io.buffer, RAW_TEST_OFFSET, BYTES));
 }
 
 TEST_F(batch, wrong_prep_arms_nothing)
 {
-	struct ublk_batch_io header = header_of(DEPTH);
-	struct element elements[DEPTH];
+	struct ublk_batch_io header = batch_header(DEPTH);
+	struct batch_element elements[DEPTH];
 	unsigned int i, wrong;
 
 	for (wrong = 0; wrong < DEPTH; wrong++) {
 		for (i = 0; i < DEPTH; i++)
-			elements[i] = element_of(&self->server, i, 0);
+			elements[i] = batch_element(&self->server, i, 0);
 		elements[wrong].header.tag = DEPTH;
 		EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_PREP_IO_CMDS, &header,
 						 elements));
 		elements[wrong].header.tag = (wrong + 1) % DEPTH;
 		EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_PREP_IO_CMDS, &header,
 						 elements));
-		elements[wrong] = element_of(&self->server, wrong, 0);
+		elements[wrong] = batch_element(&self->server, wrong, 0);
 		elements[wrong].address = 0;
 		EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_PREP_IO_CMDS, &header,
 						 elements));
 	}
-	EXPECT_EQ(0, prep(&self->server, 0, DEPTH - 1));
+	EXPECT_EQ(0, batch_prep(&self->server, 0, DEPTH - 1));
 	/* Some are armed already. */
-	EXPECT_EQ(-EINVAL, prep(&self->server, DEPTH - 2, 2));
-	EXPECT_EQ(0, prep(&self->server, DEPTH - 1, 1));
-	EXPECT_EQ(-EBUSY, prep(&self->server, 0, 1));
-	EXPECT_EQ(0, go(&self->server));
+	EXPECT_EQ(-EINVAL, batch_prep(&self->server, DEPTH - 2, 2));
+	EXPECT_EQ(0, batch_prep(&self->server, DEPTH - 1, 1));
+	EXPECT_EQ(-EBUSY, batch_prep(&self->server, 0, 1));
+	EXPECT_EQ(0, batch_go(&self->server));
 }
 
 TEST_F(batch, wrong_headers_are_refused)
 {
 	const unsigned int ops[] = { UBLK_U_IO_PREP_IO_CMDS, UBLK_U_IO_COMMIT_IO_CMDS };
-	struct element elements[DEPTH + 1] = {};
+	struct batch_element elements[DEPTH + 1] = {};
 	unsigned int i;
 
 	for (i = 0; i < 2; i++) {
-		struct ublk_batch_io header = header_of(1);
+		struct ublk_batch_io header = batch_header(1);
 
 #define refused(error) \
 		EXPECT_EQ(error, batch_command(&self->server, ops[i], &header, elements))
 		header.q_id = 1;
 		refused(-EINVAL);
-		header = header_of(DEPTH + 1);
+		header = batch_header(DEPTH + 1);
 		refused(-E2BIG);
-		header = header_of(1);
+		header = batch_header(1);
 		header.elem_bytes = sizeof(struct ublk_elem_header);
 		refused(-EINVAL);
 		header.elem_bytes = 255;
 		refused(-EINVAL);
-		header = header_of(1);
+		header = batch_header(1);
 		header.flags |= 1 << 3;
 		refused(-EINVAL);
-		header = header_of(1);
+		header = batch_header(1);
 		header.flags |= UBLK_BATCH_F_HAS_ZONE_LBA;
 		header.elem_bytes += 8;
 		refused(-EINVAL);
-		header = header_of(1);
+		header = batch_header(1);
 		header.flags |= UBLK_BATCH_F_AUTO_BUF_REG_FALLBACK;
 		refused(-EINVAL);
-		header = header_of(1);
+		header = batch_header(1);
 		EXPECT_EQ(-EFAULT, batch_command(&self->server, ops[i], &header, NULL));
 		EXPECT_EQ(-EFAULT, batch_command(&self->server, ops[i], &header,
 						 (void *)RAW_KERNEL_ADDRESS));
 	}
-	EXPECT_EQ(0, prep(&self->server, 0, DEPTH));
+	EXPECT_EQ(0, batch_prep(&self->server, 0, DEPTH));
 }
 
 TEST_F(batch, commit_stops_at_the_first_wrong_element)
 {
-	struct ublk_batch_io header = header_of(2);
-	struct element elements[2];
+	struct ublk_batch_io header = batch_header(2);
+	struct batch_element elements[2];
 	__u16 tag;
 
-	ASSERT_EQ(0, prep(&self->server, 0, DEPTH));
-	EXPECT_EQ(-EBUSY, commit(&self->server, 0, BYTES));
-	EXPECT_EQ(-EINVAL, commit(&self->server, DEPTH, BYTES));
-	EXPECT_EQ(-EINVAL, commit(&self->server, 0xffff, BYTES));
-	ASSERT_EQ(0, go(&self->server));
+	ASSERT_EQ(0, batch_prep(&self->server, 0, DEPTH));
+	EXPECT_EQ(-EBUSY, batch_commit(&self->server, 0, BYTES));
+	EXPECT_EQ(-EINVAL, batch_commit(&self->server, DEPTH, BYTES));
+	EXPECT_EQ(-EINVAL, batch_commit(&self->server, 0xffff, BYTES));
+	ASSERT_EQ(0, batch_go(&self->server));
 	ASSERT_EQ(0, start_read(&self->io, &self->device));
-	ASSERT_TRUE(caught(&self->server));
+	ASSERT_TRUE(batch_caught(&self->server));
 	tag = self->server.queue[--self->server.caught];
-	elements[0] = element_of(&self->server, DEPTH, BYTES);
-	elements[1] = element_of(&self->server, tag, -ENOSPC);
+	elements[0] = batch_element(&self->server, DEPTH, BYTES);
+	elements[1] = batch_element(&self->server, tag, -ENOSPC);
 	EXPECT_EQ(-EINVAL, batch_command(&self->server, UBLK_U_IO_COMMIT_IO_CMDS, &header,
 					 elements));
 	EXPECT_FALSE(atomic_load(&self->io.done));
 	elements[0] = elements[1];
 	/* The second time the tag is not the server's any more. */
-	EXPECT_EQ(sizeof(struct element), batch_command(&self->server, UBLK_U_IO_COMMIT_IO_CMDS,
+	EXPECT_EQ(sizeof(struct batch_element), batch_command(&self->server, UBLK_U_IO_COMMIT_IO_CMDS,
 							&header, elements));
 	EXPECT_EQ(-ENOSPC, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
 }
@@ -432,10 +197,10 @@ struct other {
 
 static void *commit_elsewhere(void *argument)
 {
-	struct ublk_batch_io header = header_of(1);
+	struct ublk_batch_io header = batch_header(1);
 	struct other *other = argument;
 	struct batch_server mine = *other->server;
-	struct element element = element_of(&mine, other->tag, -ENOSPC);
+	struct batch_element element = batch_element(&mine, other->tag, -ENOSPC);
 
 	raw_ring_open(&mine.ring, 8, 0);
 	other->result = batch_command(&mine, UBLK_U_IO_COMMIT_IO_CMDS, &header, &element);
@@ -448,14 +213,14 @@ TEST_F(batch, any_thread_commits)
 	struct other other = { .server = &self->server };
 	pthread_t thread;
 
-	ASSERT_EQ(0, prep(&self->server, 0, DEPTH));
-	ASSERT_EQ(0, go(&self->server));
+	ASSERT_EQ(0, batch_prep(&self->server, 0, DEPTH));
+	ASSERT_EQ(0, batch_go(&self->server));
 	ASSERT_EQ(0, start_read(&self->io, &self->device));
-	ASSERT_TRUE(caught(&self->server));
+	ASSERT_TRUE(batch_caught(&self->server));
 	other.tag = self->server.queue[--self->server.caught];
 	ASSERT_EQ(0, pthread_create(&thread, NULL, commit_elsewhere, &other));
 	pthread_join(thread, NULL);
-	EXPECT_EQ(sizeof(struct element), other.result);
+	EXPECT_EQ(sizeof(struct batch_element), other.result);
 	EXPECT_EQ(-ENOSPC, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
 }
 
@@ -470,11 +235,11 @@ static bool use_up_buffers(struct batch_server *server, struct raw_device *devic
 			return false;
 		while (!atomic_load(&io.done) && server->fetching && raw_now_ms() < end) {
 			batch_pump(server, 20);
-			commit_all(server, BYTES);
+			batch_commit_all(server, BYTES);
 		}
 		if (!server->fetching && !atomic_load(&io.done)) {
 			/* It waits in the driver: the next FETCH brings it. */
-			if (!caught(server) || commit_all(server, BYTES) < 0)
+			if (!batch_caught(server) || batch_commit_all(server, BYTES) < 0)
 				return false;
 			if (raw_io_wait(&io, NULL, RAW_DEADLINE) != BYTES)
 				return false;
@@ -487,16 +252,16 @@ static bool use_up_buffers(struct batch_server *server, struct raw_device *devic
 
 TEST_F(batch, fetch_without_buffers_ends_and_loses_nothing)
 {
-	ASSERT_EQ(0, prep(&self->server, 0, DEPTH));
-	ASSERT_EQ(0, go(&self->server));
+	ASSERT_EQ(0, batch_prep(&self->server, 0, DEPTH));
+	ASSERT_EQ(0, batch_go(&self->server));
 	EXPECT_TRUE(use_up_buffers(&self->server, &self->device));
 	EXPECT_EQ(-ENOBUFS, self->server.fetch_result);
 }
 
 TEST_F(batch, bad_buffer_for_tags_ends_fetch_and_fails_the_request)
 {
-	ASSERT_EQ(0, prep(&self->server, 0, DEPTH));
-	ASSERT_EQ(0, go(&self->server));
+	ASSERT_EQ(0, batch_prep(&self->server, 0, DEPTH));
+	ASSERT_EQ(0, batch_go(&self->server));
 	/* The buffers that wait are all in this page. */
 	ASSERT_EQ(0, mprotect(self->server.tags, BYTES, PROT_NONE));
 	ASSERT_EQ(0, start_read(&self->io, &self->device));
@@ -533,11 +298,11 @@ static void dying_server(struct raw_device *device, struct raw_shared *shared, e
 
 	if (batch_open(&server, device))
 		_exit(1);
-	if (point >= PREPARED_SOME && prep(&server, 0, DEPTH / 2))
+	if (point >= PREPARED_SOME && batch_prep(&server, 0, DEPTH / 2))
 		_exit(2);
-	if (point >= PREPARED_ALL && prep(&server, DEPTH / 2, DEPTH / 2))
+	if (point >= PREPARED_ALL && batch_prep(&server, DEPTH / 2, DEPTH / 2))
 		_exit(3);
-	if (point >= FETCHING && go(&server))
+	if (point >= FETCHING && batch_go(&server))
 		_exit(4);
 	/* The next request ends the FETCH, and the one after it waits in the driver. */
 	if (point == WAITING && mprotect(server.tags, BYTES, PROT_NONE))
@@ -631,7 +396,7 @@ static void server_without_a_ring(struct raw_device *device, struct raw_shared *
 	struct batch_server server;
 	pid_t child;
 
-	if (batch_open(&server, device) || prep(&server, 0, DEPTH) || go(&server))
+	if (batch_open(&server, device) || batch_prep(&server, 0, DEPTH) || batch_go(&server))
 		_exit(1);
 	child = raw_fork();
 	if (child == 0)
@@ -679,9 +444,8 @@ TEST_F(ring, is_closed_while_a_request_is_on_its_way)
 	ASSERT_EQ(0, start_read(&self->io, &self->device));
 	ASSERT_EQ(0, raw_await_reads(&self->device, 1));
 	ASSERT_EQ(0, kill(atomic_load(&self->shared->child), SIGKILL));
-	EXPECT_EQ(-ETIME, raw_io_wait(&self->io, NULL, A_WHILE));
-	ASSERT_EQ(0, kill(self->pid, SIGCONT));
 	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE));
+	ASSERT_EQ(0, kill(self->pid, SIGCONT));
 }
 
 /* A server whose tags go to a mapping of the disk it serves, which has only one tag. */
@@ -690,7 +454,7 @@ static void server_with_tags_on_its_disk(struct raw_device *device, struct raw_s
 	struct batch_server server;
 	int fd;
 
-	if (batch_open(&server, device) || prep(&server, 0, 1) || go(&server))
+	if (batch_open(&server, device) || batch_prep(&server, 0, 1) || batch_go(&server))
 		_exit(1);
 	fd = raw_open_block(device->id, O_RDWR);
 	if (fd < 0 || mmap(server.tags, BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED, fd,
@@ -698,7 +462,42 @@ static void server_with_tags_on_its_disk(struct raw_device *device, struct raw_s
 		_exit(2);
 	atomic_store(&shared->fetched, 1);
 	for (;;)
-		serve(&server, 1000);
+		batch_serve(&server, 1000);
+}
+
+/* Commits the only tag when it is told to. */
+static void *commit_later(void *argument)
+{
+	struct batch_server *server = argument;
+	struct ublk_batch_io header = batch_header(1);
+	struct batch_element element = batch_element(server, 0, BYTES);
+	struct raw_ring ring;
+
+	if (raw_ring_open(&ring, 4, 0) || raw_await(&server->shared->go, 1, RAW_DEADLINE))
+		_exit(1);
+	batch_sqe(&ring, server->chr, UBLK_U_IO_COMMIT_IO_CMDS, &header, &element);
+	raw_ring_submit(&ring, 0);
+	return NULL;
+}
+
+/* A server whose thread that fetches opens the disk, when it is told to. */
+static void server_that_opens_its_disk(struct raw_device *device, struct raw_shared *shared)
+{
+	struct batch_server server;
+	pthread_t thread;
+
+	if (batch_open(&server, device) || batch_prep(&server, 0, 1) || batch_go(&server))
+		_exit(1);
+	server.shared = shared;
+	atomic_store(&shared->fetched, 1);
+	if (!batch_caught(&server) || pthread_create(&thread, NULL, commit_later, &server))
+		_exit(2);
+	batch_keep_fetching(&server);
+	atomic_store(&shared->caught, 1);
+	if (raw_await(&shared->child, 1, RAW_DEADLINE))
+		_exit(3);
+	raw_open_block(device->id, O_RDONLY);
+	_exit(0);
 }
 
 FIXTURE(own_disk)
@@ -715,10 +514,6 @@ FIXTURE_SETUP(own_disk)
 	ASSERT_EQ(0, add(&self->device, 1));
 	self->shared = raw_share();
 	ASSERT_NE(NULL, self->shared);
-	self->pid = raw_fork();
-	if (self->pid == 0)
-		server_with_tags_on_its_disk(&self->device, self->shared);
-	ASSERT_EQ(0, raw_await(&self->shared->fetched, 1, RAW_DEADLINE));
 }
 
 FIXTURE_TEARDOWN(own_disk)
@@ -726,13 +521,49 @@ FIXTURE_TEARDOWN(own_disk)
 	EXPECT_EQ(0, raw_destroy(&self->device));
 }
 
+static void start(struct __test_metadata *_metadata, FIXTURE_DATA(own_disk) *self,
+		  void (*serve)(struct raw_device *device, struct raw_shared *shared))
+{
+	self->pid = raw_fork();
+	if (self->pid == 0)
+		serve(&self->device, self->shared);
+	ASSERT_EQ(0, raw_await(&self->shared->fetched, 1, RAW_DEADLINE));
+	ASSERT_EQ(0, start_read(&self->io, &self->device));
+}
+
 TEST_F(own_disk, dies_with_its_server_when_its_tags_cannot_be_written)
 {
-	ASSERT_EQ(0, start_read(&self->io, &self->device));
+	start(_metadata, self, server_with_tags_on_its_disk);
 	ASSERT_EQ(0, raw_await_state(self->pid, 'D'));
 	ASSERT_EQ(0, kill(self->pid, SIGKILL));
 	EXPECT_EQ(-EIO, raw_io_wait(&self->io, NULL, RAW_DEATH_DEADLINE));
 	EXPECT_EQ(SIGKILL, raw_reap(self->pid, RAW_DEATH_DEADLINE));
+}
+
+/* Until whoever looks for partitions has read the disk, nobody opens it. */
+TEST_F(own_disk, dies_with_its_server_that_opens_it)
+{
+	struct ublksrv_ctrl_cmd command = raw_command_for(self->device.id);
+	struct raw_control control;
+	pid_t search;
+
+	start(_metadata, self, server_that_opens_its_disk);
+	ASSERT_EQ(0, raw_await(&self->shared->caught, 1, RAW_DEADLINE));
+	search = raw_fork();
+	if (search == 0)
+		_exit(ioctl(raw_open_block(self->device.id, O_RDONLY), BLKRRPART) ? errno : 0);
+	ASSERT_EQ(0, raw_await_state(search, 'D'));
+	atomic_store(&self->shared->child, 1);
+	ASSERT_EQ(0, raw_await_state(self->pid, 'D'));
+	atomic_store(&self->shared->go, 1);
+	EXPECT_EQ(BYTES, raw_io_wait(&self->io, NULL, RAW_DEADLINE));
+
+	ASSERT_EQ(0, kill(self->pid, SIGKILL));
+	ASSERT_EQ(0, raw_control_begin(&control, UBLK_U_CMD_STOP_DEV, &command));
+	EXPECT_EQ(SIGKILL, raw_reap(self->pid, RAW_DEATH_DEADLINE));
+	EXPECT_NE(-ETIME, raw_reap(search, RAW_DEATH_DEADLINE));
+	EXPECT_EQ(0, raw_control_wait(&control, RAW_DEADLINE));
+	raw_control_end(&control);
 }
 
 static void __attribute__((constructor)) need_feature(void)

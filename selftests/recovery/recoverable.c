@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Servers that come and go while their disk stays; see recoverable.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -127,6 +128,8 @@ static void __attribute__((noreturn)) server_main(struct recoverable *self,
 		raw_fetch_all(&server);
 	raw_ring_submit(&server.ring, 0);
 	atomic_store(&self->shared->fetched, 1);
+	if (kind == OPENS_DISK)
+		_exit(raw_open_block(self->device.id, O_RDONLY) < 0);
 
 	while (has_work(&server) || (kind != SERVES && kind != LEAVES)) {
 		raw_pump(&server, 1000);

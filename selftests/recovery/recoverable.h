@@ -22,6 +22,7 @@ enum recoverable_server {
 	HOLDS,		/* keeps the test's requests for ever, and answers others */
 	HOLDS_ALL,	/* keeps every request for ever */
 	FETCHES_SOME,	/* and then does nothing */
+	OPENS_DISK,	/* and then nothing before the disk is open */
 	LEAVES,		/* serves until shared->go, then closes its ring with a request in hand */
 };
 
