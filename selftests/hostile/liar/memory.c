@@ -23,7 +23,7 @@
 #define DATA_PIECES 24
 #define DATA_BYTES (PIECE * DATA_PIECES)
 #define CORNER_BYTES (4 * PIECE)
-#define CORNERS 4
+#define CORNERS 5
 #define NOTES 64
 #define NOTE_BYTES 4096UL
 
@@ -32,6 +32,7 @@ enum corner {
 	CORNER_SHORT_FILE,	/* mapped beyond its end */
 	CORNER_READ_ONLY,
 	CORNER_NEVER_COMES,	/* its page faults are never answered */
+	CORNER_OWN_DISK,	/* once memory_map_disk() was called: page faults need the server */
 	CORNER_HOLE,
 };
 
@@ -140,8 +141,9 @@ uint64_t memory_any_data(struct dice *dice)
 	unsigned int offset = dice_below(dice, CORNER_BYTES);
 
 	/* A thread that waits for a page that never comes does nothing else any more. */
-	if (!dice_below(dice, 300))
-		return (unsigned long)corner(CORNER_NEVER_COMES) + offset;
+	if (!dice_below(dice, 150))
+		return (unsigned long)corner(dice_chance(dice, 50) ? CORNER_NEVER_COMES :
+								     CORNER_OWN_DISK) + offset;
 	switch (dice_below(dice, 16)) {
 	case 0:
 		return nowhere(dice);
@@ -187,6 +189,18 @@ uint64_t memory_shared(struct dice *dice)
 {
 	return (unsigned long)shared_pages +
 	       dice_below(dice, (SHARED_BYTES - MEMORY_ROOM) / PIECE) * PIECE;
+}
+
+void memory_map_disk(unsigned int id)
+{
+	int file = raw_open_block(id, O_RDWR | O_NONBLOCK);
+
+	report_made(WHAT_PROCESS, 1);
+	if (file < 0)
+		return;
+	mmap(corner(CORNER_OWN_DISK), CORNER_BYTES, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED,
+	     file, 0);
+	close(file);
 }
 
 /* Never leaves a hole in which somebody else's memory could come to lie. */

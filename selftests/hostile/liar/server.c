@@ -339,7 +339,10 @@ static void flip(struct liar *liar, struct dice *dice)
 
 static void change_memory(struct liar *liar, struct dice *dice)
 {
-	memory_change(dice);
+	if (!dice_below(dice, 100))
+		memory_map_disk(liar->handle->id);
+	else
+		memory_change(dice);
 }
 
 /* Entries and files of a ring that is the parent's. */
