@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The real io_uring of a queue: deferred task work where the kernel has it, so that completions are
-// handled in batches by the thread that waits for them and never interrupt it.
+// The real io_uring of a queue: deferred task work where the kernel has it and survives it, so that
+// completions are handled in batches by the thread that waits for them and never interrupt it.
 #include "uring.h"
 
 #include <cerrno>
+#include <cstdio>
+#include <string>
+#include <sys/utsname.h>
 
 namespace ublk {
 
@@ -17,12 +20,27 @@ constexpr unsigned setup_flags[] = {
     0,
 };
 
+bool kernel_defers_safely() {
+    utsname name{};
+    return ::uname(&name) == 0 && defers_task_work_safely(name.release);
+}
+
 } // namespace
+
+bool defers_task_work_safely(std::string_view release) {
+    int major = 0;
+    int minor = 0;
+    return std::sscanf(std::string{release}.c_str(), "%d.%d", &major, &minor) == 2 &&
+           (major > 6 || (major == 6 && minor >= 3));
+}
 
 Result<std::unique_ptr<Uring>> KernelUring::create(unsigned entries) {
     std::unique_ptr<KernelUring> uring{new KernelUring};
+    const bool defers = kernel_defers_safely();
     int error = -EINVAL;
     for (unsigned flags : setup_flags) {
+        if ((flags & IORING_SETUP_DEFER_TASKRUN) && !defers)
+            continue;
         io_uring_params params{};
         params.flags = flags | IORING_SETUP_SUBMIT_ALL;
         error = io_uring_queue_init_params(entries, &uring->ring_, &params);

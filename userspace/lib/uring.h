@@ -8,10 +8,18 @@
 #include <liburing.h>
 #include <memory>
 #include <span>
+#include <string_view>
 
 #include <ublk/result.h>
 
 namespace ublk {
+
+// May rings of a kernel of this release, as uname() tells it, defer task work? Before 6.3 io_uring
+// puts a mark on its own stack into the list of deferred work while it runs that. When the thread
+// is about to exit, what completes on another processor takes the mark for a request, so a server
+// that is killed under load can take the kernel along. (Linux's "io_uring: optimise deferred tw
+// execution" of January 2023 did away with the mark.)
+bool defers_task_work_safely(std::string_view release);
 
 class Uring {
 public:

@@ -56,5 +56,15 @@ TEST_F(UringTest, RegisteredFilesAreUsable) {
     EXPECT_EQ(result, 0);
 }
 
+TEST(DeferredTaskWork, IsLeftAloneWhereItCanTakeTheKernelAlong) {
+    EXPECT_FALSE(defers_task_work_safely("6.1.0-56-amd64"));
+    EXPECT_FALSE(defers_task_work_safely("6.2.16"));
+    EXPECT_FALSE(defers_task_work_safely("5.19.0"));
+    EXPECT_TRUE(defers_task_work_safely("6.3.0"));
+    EXPECT_TRUE(defers_task_work_safely("6.12.57+deb13-amd64"));
+    EXPECT_TRUE(defers_task_work_safely("7.3-amd64"));
+    EXPECT_FALSE(defers_task_work_safely("next"));
+}
+
 } // namespace
 } // namespace ublk
