@@ -28,8 +28,8 @@
  *   server; only its next request cannot come, for lack of a free tag.
  *
  *   DEAD is reached by cancel (from ARMED), drop (from CLAIMED), abort (from SERVER, OFFERED
- *   and FAULTING) and retire (from COMMIT); reset makes any slot EMPTY again when the server has
- *   closed the device.
+ *   and FAULTING), end_recall (from RECALLED) and retire (from COMMIT); reset makes any slot EMPTY
+ *   again when the server has closed the device.
  */
 #ifndef UBLK_SLOT_H
 #define UBLK_SLOT_H
