@@ -27,12 +27,15 @@
 #define NOTES 64
 #define NOTE_BYTES 4096UL
 
-/* Behind the data: what each corner of this size is. The last is a hole, like all that follows. */
+/*
+ * Behind the data: what each corner of this size is. The last is a hole, like all that follows, and
+ * notes are written up to its edge, so nothing before it may be where data come from.
+ */
 enum corner {
 	CORNER_SHORT_FILE,	/* mapped beyond its end */
 	CORNER_READ_ONLY,
-	CORNER_NEVER_COMES,	/* its page faults are never answered */
 	CORNER_OWN_DISK,	/* once memory_map_disk() was called: page faults need the server */
+	CORNER_NEVER_COMES,	/* its page faults are never answered */
 	CORNER_HOLE,
 };
 
