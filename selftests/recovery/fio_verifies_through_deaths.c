@@ -107,6 +107,8 @@ TEST_F_TIMEOUT(fio, sees_no_error, 14400)
 	}
 	printf("# figure: %u servers %s in %u runs of fio, no error, no wrong block\n", rounds,
 	       variant->quiesce ? "sent away" : "killed", runs);
+	/* The harness ends its child without that. */
+	fflush(stdout);
 }
 
 TEST_HARNESS_MAIN
