@@ -16,6 +16,7 @@ usage: scripts/run-upstream-selftests.sh [OPTION]... [TEST | GROUP]...
   --kernel V     6.1, 6.12 or 7.3 (default), or a debug kernel: see scripts/build-debug-kernel
   --in-tree      test the kernel's own driver
   --timeout S    host seconds for the whole run (default 9000, on debug kernels five times that)
+  --append ARGS  more kernel parameters
   --no-build     take everything as it is
   --verbose      show the output of tests that pass too
   --list         list the tests and leave
@@ -29,9 +30,10 @@ OPTIONS=()
 WANTED=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --kernel | --timeout)
+    --kernel | --timeout | --append)
         [ $# -ge 2 ] || die "$1 needs a value"
         case $1 in
+        --append) OPTIONS+=("$1" "$2") ;;
         --kernel) KERNEL=$2 ;;
         --timeout) TIMEOUT=$2 ;;
         esac
