@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The part of scripts/run-liar in the guest: see that bytes of freed memory are found where a driver
-# lets them out, then run the generator with the options given.
+# lets them out, then run the generator with the options given. With UBLK_TEST_COVERAGE=yes tell which
+# functions of the driver were called.
 set -euo pipefail
 
 LIAR=$(dirname "$0")/../../../build/selftests/hostile/liar
@@ -18,5 +19,36 @@ prove_poison() {
     echo "# poison is seen: $(grep -o 'KERNEL MEMORY.*' <<<"$output")"
 }
 
+# The driver's own functions, but those that the compiler has made part of others.
+functions() {
+    sed -n 's/^\(ublk_[a-z0-9_]*\)\(\.[a-z0-9.]*\)\{0,1\}[[:space:]]\[ublk_drv\]$/\1/p' \
+        /sys/kernel/tracing/available_filter_functions | sort -u
+}
+
+# By whatever task. Prints the figure and whom nobody called: run_with_coverage OPTION...
+run_with_coverage() {
+    local dir=$UBLK_SCRATCH/coverage status=0 tracer
+    mkdir "$dir"
+    bpftrace -e 'BEGIN { printf("ready\n"); } kprobe:ublk_* { @calls[func] = count(); }' \
+        >"$dir/calls" 2>"$dir/errors" &
+    tracer=$!
+    until grep -q ready "$dir/calls"; do
+        kill -0 "$tracer" 2>/dev/null || { cat "$dir/errors" >&2; exit 1; }
+        sleep 0.1
+    done
+    "$LIAR" "$@" || status=$?
+    kill -INT "$tracer"
+    wait "$tracer" || :
+    functions >"$dir/all"
+    sed -n 's/^@calls\[\(ublk_[a-z0-9_]*\).*/\1/p' "$dir/calls" | sort -u >"$dir/called"
+    echo "# coverage: $(comm -12 "$dir/all" "$dir/called" | wc -l) of $(wc -l <"$dir/all") functions were called"
+    comm -23 "$dir/all" "$dir/called" | sed 's/^/# not called: /'
+    return "$status"
+}
+
 prove_poison
-exec "$LIAR" "$@"
+if [ "${UBLK_TEST_COVERAGE:-no}" = yes ]; then
+    run_with_coverage "$@"
+else
+    exec "$LIAR" "$@"
+fi
