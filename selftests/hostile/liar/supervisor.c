@@ -175,8 +175,10 @@ static void wait_for_delete(unsigned int id, struct raw_control *control, long l
 	long long left = end - raw_now_ms();
 	int ret = raw_control_wait(control, left > 0 ? left : 0);
 
-	if (ret == -ETIME)
+	if (ret == -ETIME) {
+		raw_show_waiters();
 		raw_control_cancel(control);
+	}
 	raw_control_end(control);
 	if (ret && ret != -ENODEV)
 		report_failure("device %u cannot be deleted: %s", id, strerror(-ret));
