@@ -491,6 +491,15 @@ int ublk_request_get_data(struct ublk_slot *slot, u64 addr)
 	return 0;
 }
 
+/*
+ * Can it end bit by bit? The kernel checks the data of a READ against their metadata when all of it
+ * is there, and by then has passed the metadata of all parts but the last: 7.3 loops for ever.
+ */
+static bool ublk_request_has_parts(struct request *rq)
+{
+	return req_op(rq) != REQ_OP_READ || !blk_integrity_rq(rq);
+}
+
 /* What the server's answer is worth: a READ or WRITE is done in whole logical blocks. */
 static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u64 addr)
 {
@@ -510,7 +519,7 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u6
 	if (result < bytes)
 		bytes = round_down(result, queue_logical_block_size(rq->q));
 	/* No progress will not get better by trying again. */
-	if (!bytes)
+	if (!bytes || (bytes < blk_rq_bytes(rq) && !ublk_request_has_parts(rq)))
 		return (struct ublk_outcome) { .status = BLK_STS_IOERR };
 	return (struct ublk_outcome) {
 		.status = BLK_STS_OK,

@@ -132,7 +132,9 @@ static void write_blocks(struct __test_metadata *_metadata, FIXTURE_DATA(metadat
 	EXPECT_TRUE(raw_matches(self->buffer, RAW_TEST_OFFSET, LENGTH));
 }
 
-static ssize_t read_blocks(struct __test_metadata *_metadata, FIXTURE_DATA(metadata) *self)
+/* The server gives all of it, and says that it was so many bytes. */
+static ssize_t read_blocks_as(struct __test_metadata *_metadata, FIXTURE_DATA(metadata) *self,
+			      int result)
 {
 	const size_t bytes = BLOCKS * sizeof(struct tuple);
 	struct raw_request request;
@@ -146,8 +148,13 @@ static ssize_t read_blocks(struct __test_metadata *_metadata, FIXTURE_DATA(metad
 		EXPECT_EQ(bytes - at < 37 ? bytes - at : 37,
 			  pwrite(self->server.chr, (char *)self->tuples + at, 37,
 				 metadata_position(&request, at)));
-	EXPECT_EQ(RAW_PARKED, raw_commit(&self->server, &request, LENGTH));
+	EXPECT_EQ(RAW_PARKED, raw_commit(&self->server, &request, result));
 	return raw_io_wait(&io, &self->server, RAW_DEADLINE);
+}
+
+static ssize_t read_blocks(struct __test_metadata *_metadata, FIXTURE_DATA(metadata) *self)
+{
+	return read_blocks_as(_metadata, self, LENGTH);
 }
 
 TEST_F(metadata, come_with_the_data_of_a_write)
@@ -183,6 +190,37 @@ TEST_F(metadata, that_do_not_fit_are_an_error)
 	self->tuples[0].ref ^= 1;
 	self->buffer[1000] ^= 1;
 	EXPECT_EQ(-EILSEQ, read_blocks(_metadata, self));
+}
+
+/* The kernel cannot check a READ that is done in parts: 7.3 would not come to an end. */
+TEST_F(metadata, of_a_short_read_are_an_error)
+{
+	NEEDS_INTEGRITY();
+	write_blocks(_metadata, self);
+	EXPECT_EQ(-EIO, read_blocks_as(_metadata, self, LENGTH / 2));
+	EXPECT_EQ(-EIO, read_blocks_as(_metadata, self, LENGTH - 1));
+	EXPECT_EQ(LENGTH, read_blocks(_metadata, self));
+}
+
+/* It goes on where the server has stopped, with the metadata of what is left. */
+TEST_F(metadata, of_a_short_write_follow)
+{
+	struct raw_request request;
+	struct raw_io io;
+
+	NEEDS_INTEGRITY();
+	write_blocks(_metadata, self);
+	obtain(_metadata, self, &io, RAW_WRITE, &request);
+	EXPECT_EQ(RAW_PARKED, raw_commit(&self->server, &request, LENGTH / 2));
+	ASSERT_TRUE(raw_catch(&self->server, &request));
+	ASSERT_EQ(LENGTH / 2, raw_request_bytes(&request));
+	memset(self->tuples, 0, sizeof(self->tuples));
+	EXPECT_EQ(BLOCKS / 2 * sizeof(struct tuple),
+		  pread(self->server.chr, self->tuples, sizeof(self->tuples),
+			metadata_position(&request, 0)));
+	EXPECT_EQ((__u32)(RAW_TEST_OFFSET >> 9) + BLOCKS / 2, ntohl(self->tuples[0].ref));
+	EXPECT_EQ(RAW_PARKED, raw_commit(&self->server, &request, LENGTH / 2));
+	EXPECT_EQ(LENGTH, raw_io_wait(&io, &self->server, RAW_DEADLINE));
 }
 
 TEST_F(metadata, have_positions_of_their_own)
