@@ -41,7 +41,8 @@ run_with_coverage() {
     wait "$tracer" || :
     functions >"$dir/all"
     sed -n 's/^@calls\[\(ublk_[a-z0-9_]*\).*/\1/p' "$dir/calls" | sort -u >"$dir/called"
-    echo "# coverage: $(comm -12 "$dir/all" "$dir/called" | wc -l) of $(wc -l <"$dir/all") functions were called"
+    printf '# coverage: %d of %d functions were called\n' \
+        "$(comm -12 "$dir/all" "$dir/called" | wc -l)" "$(wc -l <"$dir/all")"
     comm -23 "$dir/all" "$dir/called" | sed 's/^/# not called: /'
     return "$status"
 }
