@@ -27,18 +27,22 @@ functions() {
 
 # By whatever task. Prints the figure and whom nobody called: run_with_coverage OPTION...
 run_with_coverage() {
-    local dir=$UBLK_SCRATCH/coverage status=0 tracer
+    local dir=$UBLK_SCRATCH/coverage status=0 tracer calls line
     mkdir "$dir"
-    bpftrace -e 'BEGIN { printf("ready\n"); } kprobe:ublk_* { @calls[func] = count(); }' \
-        >"$dir/calls" 2>"$dir/errors" &
-    tracer=$!
-    until grep -q ready "$dir/calls"; do
-        kill -0 "$tracer" 2>/dev/null || { cat "$dir/errors" >&2; exit 1; }
-        sleep 0.1
-    done
+    coproc TRACER {
+        exec bpftrace -e 'BEGIN { printf("ready\n"); } kprobe:ublk_* { @calls[func] = count(); }'
+    }
+    # Bash forgets them when it ends.
+    tracer=$TRACER_PID
+    exec {calls}<&"${TRACER[0]}"
+    while line='' && read -r -t 120 -u "$calls" line && [ "$line" != ready ]; do :; done
+    [ "$line" = ready ] || {
+        echo "bpftrace does not begin to count calls" >&2
+        exit 1
+    }
     "$LIAR" "$@" || status=$?
     kill -INT "$tracer"
-    wait "$tracer" || :
+    cat <&"$calls" >"$dir/calls"
     functions >"$dir/all"
     sed -n 's/^@calls\[\(ublk_[a-z0-9_]*\).*/\1/p' "$dir/calls" | sort -u >"$dir/called"
     printf '# coverage: %d of %d functions were called\n' \
