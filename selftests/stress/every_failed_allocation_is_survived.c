@@ -78,6 +78,12 @@ static void fail_from_now(struct targets *targets, unsigned int nth)
 		dprintf(targets->files[i], "%u", nth);
 }
 
+static void fail_own(struct targets *self, unsigned int nth)
+{
+	add_target(self, gettid());
+	fail_from_now(self, nth);
+}
+
 /* Returns whether an allocation has failed since. */
 static bool fail_no_more(struct targets *targets)
 {
@@ -391,12 +397,6 @@ struct start {
 	struct targets self;
 };
 
-static void fail_own(struct start *start, unsigned int nth)
-{
-	add_target(&start->self, gettid());
-	fail_from_now(&start->self, nth);
-}
-
 /* The first time with the failure: 0, or the step that does not succeed the second time. */
 static int begin_to_serve(struct start *start, struct raw_device *device, unsigned int nth)
 {
@@ -404,13 +404,13 @@ static int begin_to_serve(struct start *start, struct raw_device *device, unsign
 	unsigned int tag;
 	int ret;
 
-	fail_own(start, nth);
+	fail_own(&start->self, nth);
 	ret = raw_server_open(server, device, 0);
 	fail_no_more(&start->self);
 	if (ret && raw_server_open(server, device, 0))
 		return 1;
 	for (tag = 0; tag < server->depth; tag++) {
-		fail_own(start, nth);
+		fail_own(&start->self, nth);
 		ret = raw_fetch(server, 0, tag);
 		fail_no_more(&start->self);
 		if (ret != RAW_PARKED && raw_fetch(server, 0, tag) != RAW_PARKED)
@@ -451,7 +451,7 @@ TEST_F_TIMEOUT(server, starts_in_spite_of_each_failed_allocation, 600)
 		raw_server_close(&start.server);
 		EXPECT_EQ(0, raw_stop(self->device.id));
 		/* Opening has the most of them. */
-		fail_own(&probe, nth);
+		fail_own(&probe.self, nth);
 		raw_server_open_next(&probe.server, &self->device);
 		failed = fail_no_more(&probe.self);
 		raw_server_close(&probe.server);
@@ -511,12 +511,6 @@ static void read_disk(struct __test_metadata *_metadata, FIXTURE_DATA(io) *self,
 	ASSERT_TRUE(raw_catch(&self->server, request));
 }
 
-static void fail_mine(FIXTURE_DATA(io) *self, unsigned int nth)
-{
-	add_target(&self->self, gettid());
-	fail_from_now(&self->self, nth);
-}
-
 TEST_F_TIMEOUT(io, prep_survives_each_failed_allocation, 600)
 {
 	struct batch_server server;
@@ -529,7 +523,7 @@ TEST_F_TIMEOUT(io, prep_survives_each_failed_allocation, 600)
 		int ret, again = 0;
 
 		ASSERT_EQ(0, batch_open(&server, &self->device));
-		fail_mine(self, ++nth);
+		fail_own(&self->self, ++nth);
 		ret = batch_prep(&server, 0, RAW_BATCH_DEPTH);
 		failed = fail_no_more(&self->self);
 		if (ret)
@@ -557,7 +551,7 @@ static int io_command(FIXTURE_DATA(io) *self, unsigned int op, int result, __u64
 	sqe->fd = self->server.chr;
 	sqe->cmd_op = op;
 	memcpy(sqe->cmd, &command, sizeof(command));
-	fail_mine(self, nth);
+	fail_own(&self->self, nth);
 	ret = raw_ring_submit(&self->ring, 0);
 	*failed = fail_no_more(&self->self);
 	/* It may be io_uring itself that has no memory. */
