@@ -38,7 +38,7 @@ void batch_close(struct batch_server *server)
 
 static void handle(struct batch_server *server, const struct io_uring_cqe *cqe)
 {
-	unsigned int i;
+	unsigned int count = cqe->res > 0 ? cqe->res / sizeof(__u16) : 0, i;
 
 	if (cqe->user_data != FETCH_DATA)
 		return;
@@ -46,7 +46,7 @@ static void handle(struct batch_server *server, const struct io_uring_cqe *cqe)
 		server->spare--;
 		server->used++;
 	}
-	for (i = 0; cqe->res > 0 && i < cqe->res / sizeof(__u16) && server->caught < RAW_BATCH_DEPTH; i++)
+	for (i = 0; i < count && server->caught < RAW_BATCH_DEPTH; i++)
 		server->queue[server->caught++] = server->tags[i];
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
 		server->fetching = false;
