@@ -69,10 +69,15 @@ static struct ublk_batch_io header_for(const struct liar *liar, unsigned int que
 	};
 }
 
-/* A ring whose entries others change could give away memory of any kind: not such a one. */
+/* With a ring whose entries others change, memory of any kind could be given away. */
+static bool may_provide(const struct liar_ring *ring)
+{
+	return ring->raw.fd >= 0 && !ring->flips;
+}
+
 static void provide(struct liar *liar, struct liar_ring *ring)
 {
-	struct io_uring_sqe *sqe = ring->flips ? NULL : ring_sqe(ring);
+	struct io_uring_sqe *sqe = may_provide(ring) ? ring_sqe(ring) : NULL;
 
 	if (!sqe)
 		return;
@@ -99,12 +104,15 @@ static void fetch(struct liar *liar, struct liar_ring *ring, unsigned int queue)
 	sqe->user_data |= ring_token(TOKEN_BATCH, 0, queue, 0);
 }
 
-/* PREP of every tag, and a FETCH for each queue. */
-void batch_arm(struct liar *liar, struct liar_ring *ring, struct dice *dice)
+/* PREP of every tag, and a FETCH for each queue. Returns the ring that has them. */
+struct liar_ring *batch_arm(struct liar *liar, struct dice *dice)
 {
 	const struct ublksrv_ctrl_dev_info *info = &liar->handle->info;
+	struct liar_ring *ring = liar_any_ring(liar, dice);
 	unsigned int queue, tag;
 
+	if (!may_provide(ring) && may_provide(&liar->rings[0]))
+		ring = &liar->rings[0];
 	provide(liar, ring);
 	for (queue = 0; queue < info->nr_hw_queues; queue++) {
 		unsigned int count = info->queue_depth < ELEMENTS ? info->queue_depth : ELEMENTS;
@@ -116,6 +124,7 @@ void batch_arm(struct liar *liar, struct liar_ring *ring, struct dice *dice)
 		batch_sqe(liar, ring, UBLK_U_IO_PREP_IO_CMDS, &header, (unsigned long)elements);
 		fetch(liar, ring, queue);
 	}
+	return ring;
 }
 
 /* What was caught of one queue, at once. */
@@ -154,10 +163,10 @@ void batch_completed(struct liar *liar, struct liar_ring *ring, const struct io_
 
 	for (i = 0; buffer < TAG_BUFFERS && i < cqe->res / 2; i++)
 		catch(ring, queue, tag_buffers[liar->number][buffer][i]);
-	if (cqe->res > 0)
-		provide(liar, ring);
-	if (!(cqe->flags & IORING_CQE_F_MORE) && cqe->res != UBLK_IO_RES_ABORT)
-		fetch(liar, ring, queue);
+	if (cqe->flags & IORING_CQE_F_MORE || (cqe->res < 0 && cqe->res != -ENOBUFS))
+		return;
+	provide(liar, ring);
+	fetch(liar, ring, queue);
 }
 
 static void any_batch(struct liar *liar, struct liar_ring *ring, struct dice *dice)

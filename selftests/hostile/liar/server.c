@@ -170,7 +170,7 @@ static void arm(struct liar *liar, struct dice *dice)
 	if (dice_chance(dice, 20))
 		register_file(ring, atomic_load(&liar->handle->chr));
 	if (liar->handle->info.flags & UBLK_F_BATCH_IO)
-		batch_arm(liar, ring, dice);
+		ring = batch_arm(liar, dice);
 	else
 		command_fetch_all(liar, ring, dice);
 	answer_reap(liar, ring);
