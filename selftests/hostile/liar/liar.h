@@ -72,7 +72,10 @@ void *memory_note(struct dice *dice);
 uint64_t memory_any_note(struct dice *dice, void *note);
 /* Take memory away, or give it back. */
 void memory_change(struct dice *dice);
-/* Let some of memory_any_data() be a disk, which may be the one that is served from there. */
+/*
+ * Let some of memory_any_data() be a disk, which may be the one that is served from there: not with
+ * zero copy, see there in Documentation/protocol.rst.
+ */
 void memory_map_disk(unsigned int id);
 /* Whole pages that servers register and users read to, of the same file. */
 #define SHARED_BYTES (1UL << 20)

@@ -337,12 +337,19 @@ static void flip(struct liar *liar, struct dice *dice)
 	rings_flip(dice);
 }
 
+/* With zero copy it can end with nothing but the machine: its ring holds what its task waits for. */
+static bool may_use_its_disk(const struct handle *handle)
+{
+	return handle->info.dev_id == handle->id &&
+	       !(handle->info.flags & (UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG));
+}
+
 static void change_memory(struct liar *liar, struct dice *dice)
 {
-	if (!dice_below(dice, 100))
-		memory_map_disk(liar->handle->id);
-	else
+	if (dice_below(dice, 100))
 		memory_change(dice);
+	else if (may_use_its_disk(liar->handle))
+		memory_map_disk(liar->handle->id);
 }
 
 /* Entries and files of a ring that is the parent's. */
