@@ -56,7 +56,7 @@ debug_kernel_settings() {
 # Raise the number when build_debug_kernel() makes something else than before. The version of the
 # sources is not in here, because only those who build can know the newest.
 debug_kernel_key() {
-    printf 'recipe 2: %s\n' "$(debug_kernel_settings "$1" | sha256sum | cut -c1-16)"
+    printf 'recipe 3: %s\n' "$(debug_kernel_settings "$1" | sha256sum | cut -c1-16)"
 }
 
 # Is the kernel in the cache, made of the sources that apt would take today?
@@ -120,6 +120,8 @@ install_debug_kernel() {
     # boots as a machine does.
     cp "$build/arch/x86/boot/bzImage" "$dir/vmlinux"
     make -s -C "$build" kernelrelease >"$dir/release"
+    # Where a kernel has no BTF, bpftrace takes types from its sources; 7.3 makes no such link itself.
+    ln -sfn "$(debug_kernel_source "$kernel")" "$dir/lib/modules/$(<"$dir/release")/source"
     cat "$CACHE/stamps/linux-source-$(base_kernel "$kernel")" >"$dir/source-version"
 }
 
