@@ -11,6 +11,7 @@ SAMPLE=$UBLK_TEST_DIR/suites/sample
 mkdir -p "$SAMPLE" "$UBLK_TEST_DIR/class" "$UBLK_TEST_DIR/programs" "$UBLK_TEST_DIR/scratch"
 : >"$UBLK_TEST_DIR/kmsg"
 : >"$UBLK_TEST_DIR/allowed-skips"
+: >"$UBLK_TEST_DIR/cmdline"
 echo 0 >"$UBLK_TEST_DIR/references"
 
 # Writes a shell test from standard input: sample NAME
@@ -35,7 +36,8 @@ run_samples() {
         UBLK_TEST_CLASS_DIR="$UBLK_TEST_DIR/class" \
         UBLK_TEST_REFERENCES="$UBLK_TEST_DIR/references" \
         UBLK_TEST_ALLOWED_SKIPS="$UBLK_TEST_DIR/allowed-skips" \
-        UBLK_TEST_LEAKS="$UBLK_TEST_DIR/leaks" UBLK_TEST_TIME_FACTOR=1 \
+        UBLK_TEST_LEAKS="$UBLK_TEST_DIR/leaks" UBLK_TEST_CMDLINE="$UBLK_TEST_DIR/cmdline" \
+        UBLK_TEST_TIME_FACTOR=1 \
         UBLK_TEST_GRACE=1 UBLK_TEST_KILL_AFTER=2 UBLK_KERNEL=9.9 UBLK_DRIVER=ours \
         UBLK_SCRATCH="$UBLK_TEST_DIR/scratch" \
         "$UBLK_ROOT/selftests/run" "$@" >"$UBLK_TEST_DIR/ktap" 2>&1 || STATUS=$?

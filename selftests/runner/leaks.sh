@@ -5,12 +5,13 @@
 
 # Where the kernel tells; the harness tests tell themselves.
 LEAKS=${UBLK_TEST_LEAKS:-/sys/kernel/debug/kmemleak}
+KERNEL_PARAMETERS=${UBLK_TEST_CMDLINE:-/proc/cmdline}
 # What is younger is not looked at by the kernel: it may be in somebody's registers.
 LEAK_AGE=${UBLK_TEST_LEAK_AGE:-6}
 LEAK_TEST=no_memory_of_the_driver_is_lost
 
 leaks_can_be_found() {
-    [ -w "$LEAKS" ] && ! grep -qw kmemleak=off /proc/cmdline
+    [ -w "$LEAKS" ] && ! grep -qw kmemleak=off "$KERNEL_PARAMETERS"
 }
 
 # Prints the reports that have a function of a module of ours in their call trace, or of a module
