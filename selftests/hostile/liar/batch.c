@@ -104,15 +104,18 @@ static void fetch(struct liar *liar, struct liar_ring *ring, unsigned int queue)
 	sqe->user_data |= ring_token(TOKEN_BATCH, 0, queue, 0);
 }
 
-/* PREP of every tag, and a FETCH for each queue. Returns the ring that has them. */
-struct liar_ring *batch_arm(struct liar *liar, struct dice *dice)
+/* One that can bring requests, if there is one: @ring or the first. */
+struct liar_ring *batch_ring(struct liar *liar, struct liar_ring *ring)
+{
+	return !may_provide(ring) && may_provide(&liar->rings[0]) ? &liar->rings[0] : ring;
+}
+
+/* PREP of every tag, and a FETCH for each queue. */
+void batch_arm(struct liar *liar, struct liar_ring *ring, struct dice *dice)
 {
 	const struct ublksrv_ctrl_dev_info *info = &liar->handle->info;
-	struct liar_ring *ring = liar_any_ring(liar, dice);
 	unsigned int queue, tag;
 
-	if (!may_provide(ring) && may_provide(&liar->rings[0]))
-		ring = &liar->rings[0];
 	provide(liar, ring);
 	for (queue = 0; queue < info->nr_hw_queues; queue++) {
 		unsigned int count = info->queue_depth < ELEMENTS ? info->queue_depth : ELEMENTS;
@@ -124,7 +127,6 @@ struct liar_ring *batch_arm(struct liar *liar, struct dice *dice)
 		batch_sqe(liar, ring, UBLK_U_IO_PREP_IO_CMDS, &header, (unsigned long)elements);
 		fetch(liar, ring, queue);
 	}
-	return ring;
 }
 
 /* What was caught of one queue, at once. */

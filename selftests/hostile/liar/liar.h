@@ -307,7 +307,8 @@ int command_any_result(struct dice *dice);
 
 /* batch.c */
 void batch_burst(struct liar *liar, struct dice *dice);
-struct liar_ring *batch_arm(struct liar *liar, struct dice *dice);
+struct liar_ring *batch_ring(struct liar *liar, struct liar_ring *ring);
+void batch_arm(struct liar *liar, struct liar_ring *ring, struct dice *dice);
 void batch_commit(struct liar *liar, struct liar_ring *ring, struct dice *dice,
 		  const struct caught *caught, unsigned int count);
 void batch_completed(struct liar *liar, struct liar_ring *ring, const struct io_uring_cqe *cqe);

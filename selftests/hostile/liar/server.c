@@ -165,12 +165,15 @@ static void register_file(struct liar_ring *ring, int file)
 
 static void arm(struct liar *liar, struct dice *dice)
 {
+	bool batches = liar->handle->info.flags & UBLK_F_BATCH_IO;
 	struct liar_ring *ring = liar_any_ring(liar, dice);
 
+	if (batches)
+		ring = batch_ring(liar, ring);
 	if (dice_chance(dice, 20))
 		register_file(ring, atomic_load(&liar->handle->chr));
-	if (liar->handle->info.flags & UBLK_F_BATCH_IO)
-		ring = batch_arm(liar, dice);
+	if (batches)
+		batch_arm(liar, ring, dice);
 	else
 		command_fetch_all(liar, ring, dice);
 	answer_reap(liar, ring);
