@@ -10,6 +10,6 @@ OUT=$("$UBLK_ROOT/scripts/vm" --timeout 120 -- bash -c '
     disk=$('"$UBLKD"' add null size=1M)
     kill -STOP $('"$UBLKD"' show "$disk" --json | jq "[.. | objects | .pid? // empty][0]")
     dd if=/dev/zero of="$disk" bs=4k count=1 &
-    until grep -q "^State:.*D" /proc/$!/status; do sleep 0.1; done
+    until grep -q "^State:.*D" /proc/$!/status; do kill -0 $!; sleep 0.1; done
     exit 42' 2>&1) || STATUS=$?
 expect_status 42
