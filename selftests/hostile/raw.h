@@ -103,6 +103,10 @@ int raw_set_params(int id, const struct ublk_params *params);
 int raw_get_params(int id, struct ublk_params *params);
 int raw_get_info(int id, struct ublksrv_ctrl_dev_info *info);
 struct ublk_params raw_params(const struct ublksrv_ctrl_dev_info *info);
+/* The server's ring gets the pages of requests. */
+bool raw_lends_pages(const struct ublksrv_ctrl_dev_info *info);
+/* Commands give the address of a buffer, which the driver copies from and to. */
+bool raw_wants_addresses(const struct ublksrv_ctrl_dev_info *info);
 int raw_start(int id, pid_t pid);
 int raw_stop(int id);
 int raw_delete(int id);

@@ -143,6 +143,16 @@ int raw_add_with(struct raw_device *device, const struct ublksrv_ctrl_dev_info *
 	return raw_set_params(device->id, &device->params);
 }
 
+bool raw_lends_pages(const struct ublksrv_ctrl_dev_info *info)
+{
+	return info->flags & (UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG);
+}
+
+bool raw_wants_addresses(const struct ublksrv_ctrl_dev_info *info)
+{
+	return !(info->flags & UBLK_F_USER_COPY) && !raw_lends_pages(info);
+}
+
 struct ublk_params raw_params(const struct ublksrv_ctrl_dev_info *info)
 {
 	struct ublk_params params = {

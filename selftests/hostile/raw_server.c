@@ -179,10 +179,7 @@ void *raw_buffer(struct raw_server *server, unsigned int queue, unsigned int tag
 
 __u64 raw_address(struct raw_server *server, unsigned int queue, unsigned int tag)
 {
-	const __u64 moved_otherwise = UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY |
-				      UBLK_F_AUTO_BUF_REG;
-
-	if (server->device->info.flags & moved_otherwise)
+	if (!raw_wants_addresses(&server->device->info))
 		return 0;
 	return (unsigned long)raw_buffer(server, queue, tag);
 }

@@ -131,7 +131,7 @@ static void commit(struct liar *liar, struct liar_ring *ring, const struct caugh
 
 	if (!sqe)
 		return;
-	if (info->flags & (UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG))
+	if (!raw_wants_addresses(info))
 		address = 0;
 	command_set(sqe, caught->queue, caught->tag, result, address);
 	if (info->flags & UBLK_F_AUTO_BUF_REG)
@@ -154,15 +154,15 @@ static void answer_right(struct liar *liar, struct liar_ring *ring, const struct
 			 struct dice *dice)
 {
 	struct request request = look_up(liar, caught);
-	uint64_t features = liar->handle->info.flags;
+	const struct ublksrv_ctrl_dev_info *info = &liar->handle->info;
 
 	if (caught->offered) {
 		get_data(liar, ring, caught, memory_data(dice));
 		return;
 	}
-	if (features & UBLK_F_USER_COPY)
+	if (info->flags & UBLK_F_USER_COPY)
 		move_data(liar, ring, caught, &request, dice);
-	else if (features & (UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG))
+	else if (raw_lends_pages(info))
 		move_registered(liar, ring, caught, &request, dice);
 	commit(liar, ring, caught, request.bytes, memory_data(dice), dice);
 }

@@ -23,10 +23,10 @@ struct element {
 /* Not static: the others' as well, so one thread's tags are another's lies. */
 static uint16_t tag_buffers[LIAR_MAX_THREADS][TAG_BUFFERS][TAG_BUFFER_BYTES / 2];
 
-static bool copies(const struct liar *liar)
+static unsigned int element_bytes(const struct liar *liar)
 {
-	return !(liar->handle->info.flags &
-		 (UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG));
+	return raw_wants_addresses(&liar->handle->info) ? sizeof(struct element) :
+							  sizeof(struct ublk_elem_header);
 }
 
 static struct io_uring_sqe *batch_sqe(struct liar *liar, struct liar_ring *ring, unsigned int op,
@@ -46,8 +46,7 @@ static struct io_uring_sqe *batch_sqe(struct liar *liar, struct liar_ring *ring,
 static unsigned int put_element(const struct liar *liar, void *elements, unsigned int index,
 				unsigned int tag, int result, uint64_t address)
 {
-	unsigned int bytes = copies(liar) ? sizeof(struct element) :
-					    sizeof(struct ublk_elem_header);
+	unsigned int bytes = element_bytes(liar);
 	struct element element = {
 		.header = { .tag = tag, .buf_index = tag & 15, .result = result },
 		.address = address,
@@ -63,9 +62,8 @@ static struct ublk_batch_io header_for(const struct liar *liar, unsigned int que
 	return (struct ublk_batch_io) {
 		.q_id = queue,
 		.nr_elem = count,
-		.flags = copies(liar) ? UBLK_BATCH_F_HAS_BUF_ADDR : 0,
-		.elem_bytes = copies(liar) ? sizeof(struct element) :
-					     sizeof(struct ublk_elem_header),
+		.flags = raw_wants_addresses(&liar->handle->info) ? UBLK_BATCH_F_HAS_BUF_ADDR : 0,
+		.elem_bytes = element_bytes(liar),
 	};
 }
 

@@ -58,8 +58,7 @@ struct io_uring_sqe *command_sqe(struct liar *liar, struct liar_ring *ring, unsi
 void command_fetch_all(struct liar *liar, struct liar_ring *ring, struct dice *dice)
 {
 	const struct ublksrv_ctrl_dev_info *info = &liar->handle->info;
-	bool none = info->flags & (UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY |
-				   UBLK_F_AUTO_BUF_REG);
+	bool wanted = raw_wants_addresses(info);
 	unsigned int spare = dice_chance(dice, 85) ? 0 : 1 + dice_below(dice, 3);
 	unsigned int queue, tag;
 	struct io_uring_sqe *sqe;
@@ -70,7 +69,7 @@ void command_fetch_all(struct liar *liar, struct liar_ring *ring, struct dice *d
 					  ring_token(TOKEN_TAG, WHAT_COMMAND, queue, tag));
 			if (!sqe)
 				return;
-			command_set(sqe, queue, tag, 0, none ? 0 : memory_data(dice));
+			command_set(sqe, queue, tag, 0, wanted ? memory_data(dice) : 0);
 			if (info->flags & UBLK_F_AUTO_BUF_REG)
 				sqe->addr = (tag & 15) | (uint64_t)dice_below(dice, 2) << 16;
 		}
@@ -115,15 +114,14 @@ static void any_command(struct liar *liar, struct liar_ring *ring, struct dice *
 	const struct ublksrv_ctrl_dev_info *info = &liar->handle->info;
 	unsigned int queue = any_of(dice, info->nr_hw_queues);
 	unsigned int tag = any_of(dice, info->queue_depth);
-	bool none = info->flags & (UBLK_F_USER_COPY | UBLK_F_SUPPORT_ZERO_COPY |
-				   UBLK_F_AUTO_BUF_REG);
+	bool wanted = raw_wants_addresses(info);
 	struct io_uring_sqe *sqe = command_sqe(liar, ring, any_opcode(dice),
 					       ring_token(TOKEN_TAG, WHAT_COMMAND, queue, tag));
 	uint64_t address = memory_any_data(dice);
 
 	if (!sqe)
 		return;
-	if (none && dice_chance(dice, 80))
+	if (!wanted && dice_chance(dice, 80))
 		address = dice_chance(dice, 50) ? 0 : dice_below(dice, 20);
 	command_set(sqe, queue, tag, command_any_result(dice), address);
 	if (info->flags & UBLK_F_AUTO_BUF_REG)

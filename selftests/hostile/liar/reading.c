@@ -25,7 +25,7 @@ static bool is_trusted(unsigned int id)
 	/* Who may not ask has a disk of his own, and no such server. */
 	if (raw_get_info(id, &info))
 		return false;
-	return info.flags & (UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG);
+	return raw_lends_pages(&info);
 }
 
 int reading_open(unsigned int id, int flags, bool *trusted)

@@ -343,8 +343,7 @@ static void flip(struct liar *liar, struct dice *dice)
 /* With zero copy it can end with nothing but the machine: its ring holds what its task waits for. */
 static bool may_use_its_disk(const struct handle *handle)
 {
-	return handle->info.dev_id == handle->id &&
-	       !(handle->info.flags & (UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG));
+	return handle->info.dev_id == handle->id && !raw_lends_pages(&handle->info);
 }
 
 static void change_memory(struct liar *liar, struct dice *dice)
