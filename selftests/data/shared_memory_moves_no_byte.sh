@@ -26,6 +26,8 @@ sys.stdin.read()"
 before=$(free_huge_pages)
 case $MODE in
 hugetlbfs)
+    # hugetlb_split() asserts a lock that 6.1 takes only after it, whoever unmaps huge pages in parts.
+    [[ ! -e /proc/lockdep || $(uname -r) != 6.1.* ]] || skip "this kernel's own check of locks fails"
     old=$(</proc/sys/vm/nr_hugepages)
     echo $((old + 8)) >/proc/sys/vm/nr_hugepages
     on_exit eval "echo $old >/proc/sys/vm/nr_hugepages"
