@@ -24,7 +24,7 @@ find_splats() {
 }
 
 # vmalloc() tells of a failure with a backtrace. Those of the tasks whose allocations
-# stress/every_failed_allocation_is_survived lets fail are no bug; what comes of them is seen.
+# stress/every_failed_allocation_* let fail are no bug; what comes of them is seen.
 without_failed_vmallocs() {
     awk '/(iou-wrk-|kworker\/|every_failed_al).*: vmalloc error: size / { told = NR }
         !(told && NR - told <= 3 && /Call Trace/) { print }'
