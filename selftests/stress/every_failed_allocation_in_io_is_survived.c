@@ -8,7 +8,6 @@
 #include <kselftest_harness.h>
 
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,14 +23,12 @@ FIXTURE(io)
 	struct raw_server server;
 	struct raw_ring ring;		/* not the one that serves */
 	struct raw_io user;
-	struct failures failures;
 };
 
 FIXTURE_SETUP(io)
 {
 	raw_none(&self->device, &self->server);
 	self->ring.fd = -1;
-	self->failures.count = 0;
 }
 
 FIXTURE_TEARDOWN(io)
@@ -69,6 +66,7 @@ static void read_disk(struct __test_metadata *_metadata, FIXTURE_DATA(io) *self,
 
 TEST_F_TIMEOUT(io, prep_survives_each_failed_allocation, 600)
 {
+	struct failures failures = { .count = 0 };
 	struct batch_server server;
 	unsigned int nth = 0;
 	bool failed;
@@ -79,9 +77,9 @@ TEST_F_TIMEOUT(io, prep_survives_each_failed_allocation, 600)
 		int ret, again = 0;
 
 		ASSERT_EQ(0, batch_open(&server, &self->device));
-		failures_begin_own(&self->failures, ++nth);
+		failures_begin_own(&failures, ++nth);
 		ret = batch_prep(&server, 0, RAW_BATCH_DEPTH);
-		failed = failures_end(&self->failures);
+		failed = failures_end(&failures);
 		if (ret)
 			again = batch_prep(&server, 0, RAW_BATCH_DEPTH);
 		EXPECT_EQ(0, again) {
@@ -99,6 +97,7 @@ static int io_command(FIXTURE_DATA(io) *self, unsigned int op, int result, __u64
 		      unsigned int nth, bool *failed)
 {
 	struct ublksrv_io_cmd command = { .result = result, .addr = address };
+	struct failures failures = { .count = 0 };
 	struct io_uring_sqe *sqe = raw_ring_sqe(&self->ring);
 	struct io_uring_cqe cqe;
 	int ret;
@@ -107,9 +106,9 @@ static int io_command(FIXTURE_DATA(io) *self, unsigned int op, int result, __u64
 	sqe->fd = self->server.chr;
 	sqe->cmd_op = op;
 	memcpy(sqe->cmd, &command, sizeof(command));
-	failures_begin_own(&self->failures, nth);
+	failures_begin_own(&failures, nth);
 	ret = raw_ring_submit(&self->ring, 0);
-	*failed = failures_end(&self->failures);
+	*failed = failures_end(&failures);
 	/* It may be io_uring itself that has no memory. */
 	if (ret && raw_ring_submit(&self->ring, 0))
 		return -EIO;

@@ -289,27 +289,22 @@ TEST_F_TIMEOUT(command, survives_each_failed_allocation, 600)
 
 /* --- the start of a server --- */
 
-struct start {
-	struct raw_server server;
-	struct failures self;
-};
-
 /* The first time with the failure: 0, or the step that does not succeed the second time. */
-static int begin_to_serve(struct start *start, struct raw_device *device, unsigned int nth)
+static int begin_to_serve(struct raw_server *server, struct raw_device *device, unsigned int nth)
 {
-	struct raw_server *server = &start->server;
+	struct failures failures = { .count = 0 };
 	unsigned int tag;
 	int ret;
 
-	failures_begin_own(&start->self, nth);
+	failures_begin_own(&failures, nth);
 	ret = raw_server_open(server, device, 0);
-	failures_end(&start->self);
+	failures_end(&failures);
 	if (ret && raw_server_open(server, device, 0))
 		return 1;
 	for (tag = 0; tag < server->depth; tag++) {
-		failures_begin_own(&start->self, nth);
+		failures_begin_own(&failures, nth);
 		ret = raw_fetch(server, 0, tag);
-		failures_end(&start->self);
+		failures_end(&failures);
 		if (ret != RAW_PARKED && raw_fetch(server, 0, tag) != RAW_PARKED)
 			return 2;
 	}
@@ -335,23 +330,22 @@ FIXTURE_TEARDOWN(server)
 
 TEST_F_TIMEOUT(server, starts_in_spite_of_each_failed_allocation, 600)
 {
-	struct start probe = { .self = { .count = 0 } };
+	struct failures failures = { .count = 0 };
+	struct raw_server server;
 	unsigned int nth;
 	bool failed = true;
 
 	for (nth = 1; failed && nth < FAILURES_MOST; nth++) {
-		struct start start = { .self = { .count = 0 } };
-
-		EXPECT_EQ(0, begin_to_serve(&start, &self->device, nth)) {
+		EXPECT_EQ(0, begin_to_serve(&server, &self->device, nth)) {
 			TH_LOG("allocation %u", nth);
 		}
-		raw_server_close(&start.server);
+		raw_server_close(&server);
 		EXPECT_EQ(0, raw_stop(self->device.id));
 		/* Opening has the most of them. */
-		failures_begin_own(&probe.self, nth);
-		raw_server_open_next(&probe.server, &self->device);
-		failed = failures_end(&probe.self);
-		raw_server_close(&probe.server);
+		failures_begin_own(&failures, nth);
+		raw_server_open_next(&server, &self->device);
+		failed = failures_end(&failures);
+		raw_server_close(&server);
 	}
 	EXPECT_LT(nth, FAILURES_MOST);
 	TH_LOG("%u allocations failed", nth - 2);
