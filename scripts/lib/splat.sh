@@ -30,10 +30,10 @@ without_failed_vmallocs() {
         !(told && NR - told <= 3 && /Call Trace/) { print }'
 }
 
-# Leaves out data races in which no module of ours has a part: a kernel has many that its authors
+# Leaves out data races in which no code of ours has a part: a kernel has many that its authors
 # put up with. The first line of a report names both functions.
 without_foreign_races() {
-    awk '!/BUG: KCSAN:/ || /\[ublk_[a-z]+\]/'
+    awk '!/BUG: KCSAN:/ || /\[ublk_[a-z]+\]/ || / ublk_[a-z0-9_.]+( |$)/'
 }
 
 without_staged_splats() {

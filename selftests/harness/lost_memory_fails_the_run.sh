@@ -43,7 +43,8 @@ expect_counts 2 0 0
 expect_output "ok 2 no_memory_of_the_driver_is_lost"
 grep -qx scan "$leaks" || fail "the kernel was not asked to look"
 
-for caller in 'ublk_device_add+0x12/0x345 [ublk_drv]' 0xffffffffc0401234; do
+for caller in 'ublk_device_add+0x12/0x345 [ublk_drv]' 0xffffffffc0401234 \
+    ublk_device_add+0x12/0x345; do
     {
         report 0xffff888001 other_function+0x1/0x2
         report 0xffff888003 "$caller"

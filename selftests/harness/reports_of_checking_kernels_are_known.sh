@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What kernels say that check locks, objects, memory and races is known as a sign of a bug, and so is
-# that they have stopped to check. Data races count only if a module of ours has a part in them.
+# that they have stopped to check. Data races count only if code of ours has a part in them.
 source "$(dirname "$0")/../lib.sh"
 # shellcheck source=scripts/lib/splat.sh
 source "$UBLK_ROOT/scripts/lib/splat.sh"
@@ -26,6 +26,7 @@ UBSAN: shift-out-of-bounds in drivers/block/x.c:1:2
 BUG: workqueue lockup - pool cpus=0 node=0 flags=0x0 nice=0 stuck for 31s!
 INFO: task iou-wrk-123:124 blocked for more than 30 seconds.
 BUG: KCSAN: data-race in blk_mq_end_request / ublk_request_end [ublk_drv]
+BUG: KCSAN: data-race in ublk_request_end / blk_mq_end_request
 kmemleak: 1 new suspected memory leaks (see /sys/kernel/debug/kmemleak)
 kmemleak: Kernel memory leak detector disabled
 ODEBUG: Out of memory. ODEBUG disabled

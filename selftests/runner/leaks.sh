@@ -15,12 +15,12 @@ leaks_can_be_found() {
 }
 
 # Prints the reports that have a function of a module of ours in their call trace, or of a module
-# that is gone: tests unload the driver.
+# that is gone: tests unload the driver. If it is built in only the functions' names tell.
 leaks_of_driver() {
     awk 'function tell() { if (ours) printf "%s", report }
         /^unreferenced object/ { tell(); report = ""; ours = 0 }
         { report = report $0 "\n" }
-        /\[ublk_[a-z]+\]/ || /^ *(\[<[0-9a-f]+>\] )?0x[0-9a-f]+$/ { ours = 1 }
+        /\[ublk_[a-z]+\]/ || / ublk_[a-z0-9_.]+\+0x/ || /^ *(\[<[0-9a-f]+>\] )?0x[0-9a-f]+$/ { ours = 1 }
         END { tell() }' "$LEAKS"
 }
 
