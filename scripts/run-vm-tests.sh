@@ -14,6 +14,7 @@ usage: scripts/run-vm-tests.sh [OPTION]... [SUITE | SUITE/TEST | smoke]...
   --kernel V     6.1 (default), 6.12 or 7.3, or a debug kernel: see scripts/build-debug-kernel
   --in-tree      test with the kernel's own driver
   --no-module    test without any driver
+  --built-in     test with our driver in the kernel that --image names
   --timeout S    host seconds for the whole run (default 3000, on debug kernels five times that)
   --memory MB    memory of the guest
   --append ARGS  more kernel parameters
@@ -43,7 +44,7 @@ while [ $# -gt 0 ]; do
         esac
         shift
         ;;
-    --in-tree | --no-module)
+    --in-tree | --no-module | --built-in)
         MODULE=${1#--}
         VM_OPTIONS+=("$1")
         ;;

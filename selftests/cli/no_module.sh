@@ -6,6 +6,7 @@ source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/cli.sh"
 
+needs_module
 image=$(make_image disk 1M)
 unload_module
 for words in "add null" "add loop file=$image" "add zoned size=1G file=$UBLK_TEST_DIR/zones" "del 0" "del --all" "list" "show 0" "features"; do

@@ -6,6 +6,7 @@
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 
+needs_module
 trace=$(new_trace leak)
 range=$(module_range)
 echo 40000 >"$trace/buffer_size_kb"

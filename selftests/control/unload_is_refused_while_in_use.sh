@@ -5,6 +5,7 @@
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 
+needs_module
 dev=$(add_dev ram size=16M)
 ! rmmod ublk_drv 2>/dev/null || fail "unloaded under a server"
 exec {open}<"$dev"

@@ -6,6 +6,7 @@
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 
+needs_module
 # Tried again at once: it is refused as long as somebody has the device or the disk open.
 unload_as_soon_as_possible() {
     local deadline=$((SECONDS + 20))

@@ -4,6 +4,7 @@
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 
+needs_module
 for _ in 1 2; do
     dev=$(add_dev ram size=16M)
     kill_server "$dev"

@@ -181,6 +181,15 @@ clear_trace() {
     echo >"$1/trace"
 }
 
+driver_is_built_in() {
+    [ "${UBLK_MODULE:-}" = built-in ]
+}
+
+# For tests that are about the module.
+needs_module() {
+    ! driver_is_built_in || skip "the driver is built in"
+}
+
 # The module, out and in again.
 unload_module() {
     wait_until 10 rmmod_quietly || fail "the module does not unload: $(rmmod ublk_drv 2>&1)"
@@ -198,6 +207,13 @@ load_module() {
     else
         insmod "${UBLK_MODULE:-$UBLK_ROOT/build/module/$UBLK_KERNEL/ublk_drv.ko}"
     fi
+}
+
+# Nothing uses the module any more, or, if it is built in, the kernel does not count.
+expect_unloadable() {
+    ! driver_is_built_in || return 0
+    unload_module
+    load_module
 }
 
 # Everything of ours that exists on this machine, for comparison. Without other programs: it is

@@ -6,6 +6,7 @@
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 
+needs_module
 trace=$(new_trace requests)
 range=$(module_range)
 # Not every kernel has all of them.

@@ -37,5 +37,4 @@ for round in {1..50}; do
 done
 echo "# slowest end of fio: $slowest ms"
 expect_nothing_left
-unload_module
-load_module
+expect_unloadable

@@ -14,5 +14,4 @@ cycles=$(amount 120 5000)
 remember_memory
 "$STRESS/churn" 4 "$cycles" $((SEED + 4)) || fail "not all cycles ended well"
 expect_no_leak "$cycles"
-unload_module
-load_module
+expect_unloadable

@@ -9,6 +9,7 @@ source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/leaks.sh"
 source "$(dirname "$0")/../lib/stress.sh"
 
+needs_module
 times=$(amount 4 200)
 on_exit load_module
 
