@@ -6,12 +6,14 @@
 source "$(dirname "$0")/../lib.sh"
 
 LIAR=$UBLK_ROOT/build/selftests/hostile/liar
+# As in a_server_that_lies_breaks_nothing.
+operations=$((2000 * ${UBLK_TEST_TIME_FACTOR:-1}))
 
 # expect_found STAGE MESSAGE: with that going wrong, a run says so, and how to see it again.
 expect_found() {
-    run_expect 1 "$LIAR" --seed 3 --operations 2000 --stage "$1"
+    run_expect 1 "$LIAR" --seed 3 --operations "$operations" --stage "$1"
     grep -q "$2" <<<"$OUT" || fail "staged $1, it says: $OUT"
-    grep -q "again: scripts/run-liar --seed 3 --operations 2000" <<<"$OUT" ||
+    grep -q "again: scripts/run-liar --seed 3 --operations $operations" <<<"$OUT" ||
         fail "it does not say how to see it again: $OUT"
 }
 

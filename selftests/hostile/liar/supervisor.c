@@ -281,7 +281,7 @@ static void leave_device(void)
 /* Users first or servers first, or the devices while all are there. */
 static void end_epoch(void)
 {
-	long long end = raw_now_ms() + (staged == STAGED_DEAF ? END_MS_DEAF : END_MS);
+	long long end = raw_now_ms() + END_MS;
 	unsigned int ids[MOST_DEVICES];
 
 	switch (dice_below(&fate, 3)) {
@@ -298,6 +298,8 @@ static void end_epoch(void)
 	end_seats(true, false);
 	end_seats(false, false);
 	delete_devices(true, end);
+	if (staged == STAGED_DEAF)
+		end = raw_now_ms() + END_MS_DEAF;
 	/* No user may see the honest server go, so the others must be dead before. */
 	if (!wait_for_all(none_dying, end)) {
 		report_failure("process %d was killed and does not end", dying[0]);
