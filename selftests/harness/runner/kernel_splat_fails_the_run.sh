@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # Whatever the kernel says when it is in trouble fails the test during which it says so.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 log=$UBLK_TEST_DIR/kmsg
 number=10

@@ -3,7 +3,7 @@
 # timeout: 300
 # Every rule of scripts/lib/rules.py speaks up about a file that breaks it, with its line, and is
 # silent about one that does not.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 cd "$UBLK_TEST_DIR"
 mkdir -p kernel/compat userspace/targets userspace/lib selftests

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # A test that fails in any way is counted, and the runner's exit status tells.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 sample status.sh <<<'exit 3'
 sample message.sh <<<'fail "this is wrong"'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # A C program's cases count even if its exit status says that all is well, and it must be built.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 mkdir -p "$UBLK_TEST_DIR/programs/sample"
 program=$UBLK_TEST_DIR/programs/sample/program

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # Memory of the driver that the kernel finds lost fails the suite; that of others does not.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 export UBLK_TEST_LEAK_AGE=0
 leaks=$UBLK_TEST_DIR/leaks

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # A test over its time limit is ended with everything it started, even what ignores SIGTERM.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 seconds=$((100000 + $$))
 sample hang.sh <<TEST

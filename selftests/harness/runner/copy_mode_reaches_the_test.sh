@@ -3,7 +3,7 @@
 # timeout: 300
 # The way of the data is part of a mode, or asked for with --copy; a test that names one itself keeps
 # out of another one's run.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 sample plain.sh <<<'echo "plain: $MODE/$UBLK_COPY" >&2; false'
 sample modes.sh <<'TEST'

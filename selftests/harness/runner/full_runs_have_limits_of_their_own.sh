@@ -3,7 +3,7 @@
 # timeout: 300
 # A test that is asked to do all it can has the time for that, and what it reached stands beside its
 # verdict.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 unset UBLK_TEST_STRESS
 # Time to start and to print the figure.

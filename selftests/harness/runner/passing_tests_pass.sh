@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # Tests that do nothing wrong are counted as passed, in KTAP, once per mode.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 sample a.sh <<<'test -d "$UBLK_TEST_DIR"'
 sample b.sh <<'TEST'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # What kernels say that check locks, objects, memory and races is known as a sign of a bug, and so is
 # that they have stopped to check. Data races count only if code of ours has a part in them.
-source "$(dirname "$0")/../lib.sh"
+source "$(dirname "$0")/../../lib.sh"
 # shellcheck source=scripts/lib/splat.sh
 source "$UBLK_ROOT/scripts/lib/splat.sh"
 

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # If the log of a test cannot be read in full, nobody can say that the kernel was well.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 sample clear.sh <<TEST
 : >'$UBLK_TEST_DIR/kmsg'

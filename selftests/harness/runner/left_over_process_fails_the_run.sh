@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # A process that outlives its test fails it and is killed, also if it made itself a daemon.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 seconds=$((100000 + $$))
 sample daemon.sh <<TEST

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # A background job nobody waited for fails the test, whether it failed, ended well or still runs.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 sample failed.sh <<'TEST'
 false & true

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # A ublk device or a use of the module that outlives its test fails it, and it alone.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 sample device.sh <<TEST
 : >'$UBLK_TEST_DIR/class/ublkc7'

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # timeout: 300
 # A skip passes only if the list names kernel, test and reason; every other skip is a failure.
-source "$(dirname "$0")/fixture.sh"
+source "$(dirname "$0")/../fixture.sh"
 
 list=$UBLK_TEST_DIR/allowed-skips
 sample skips.sh <<<'skip "no moon tonight"'
