@@ -136,14 +136,7 @@ FIXTURE_SETUP(server)
 
 FIXTURE_TEARDOWN(server)
 {
-	int id = self->device.id;
-
-	if (self->pid > 0) {
-		kill(self->pid, SIGKILL);
-		EXPECT_NE(-ETIME, raw_reap(self->pid, RAW_DEATH_DEADLINE));
-	}
-	EXPECT_EQ(0, raw_destroy(&self->device));
-	EXPECT_EQ(0, raw_reuse(id));
+	EXPECT_EQ(0, raw_kill(&self->device, self->pid));
 }
 
 static ssize_t use_disk(FIXTURE_DATA(server) *self, enum raw_io_kind kind)

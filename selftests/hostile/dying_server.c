@@ -53,14 +53,7 @@ FIXTURE_SETUP(death)
 /* Every test ends here: the server is gone, the device can go, the id is free. */
 FIXTURE_TEARDOWN(death)
 {
-	int id = self->device.id;
-
-	if (self->pid > 0) {
-		kill(self->pid, SIGKILL);
-		EXPECT_NE(-ETIME, raw_reap(self->pid, RAW_DEATH_DEADLINE));
-	}
-	EXPECT_EQ(0, raw_destroy(&self->device));
-	EXPECT_EQ(0, raw_reuse(id));
+	EXPECT_EQ(0, raw_kill(&self->device, self->pid));
 }
 
 static void start(struct __test_metadata *_metadata, FIXTURE_DATA(death) *self,

@@ -114,6 +114,11 @@ int raw_delete(int id);
 int raw_destroy(struct raw_device *device);
 /* Close the server, if there is one, then delete the device. */
 int raw_finish(struct raw_device *device, struct raw_server *server);
+/*
+ * Kill the process of the server, if there is one, then delete the device: 0 once its id is free,
+ * -ETIME if the process does not end.
+ */
+int raw_kill(struct raw_device *device, pid_t server);
 /* The id is free: it can be added again, and is deleted again. */
 int raw_reuse(int id);
 int raw_open_char(int id);

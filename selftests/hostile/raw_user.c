@@ -300,3 +300,17 @@ int raw_reap(pid_t pid, int wait_ms)
 	}
 	return status;
 }
+
+int raw_kill(struct raw_device *device, pid_t server)
+{
+	int ret, stuck = 0, id = device->id;
+
+	if (server > 0) {
+		kill(server, SIGKILL);
+		stuck = raw_reap(server, RAW_DEATH_DEADLINE) == -ETIME ? -ETIME : 0;
+	}
+	ret = raw_destroy(device);
+	if (!ret)
+		ret = raw_reuse(id);
+	return stuck ?: ret;
+}
