@@ -7,7 +7,10 @@
 # would fill the caches that are counted.
 udevd=$(pgrep --oldest udevd)
 udev_has_no_workers() {
-    [ -z "$(cat "/proc/$udevd/task/$udevd/children")" ]
+    local workers
+    workers=$(cat "/proc/$udevd/task/$udevd/children") ||
+        fail "the kernel does not tell udev's workers (CONFIG_PROC_CHILDREN)"
+    [ -z "$workers" ]
 }
 
 # A directory can go only after what is in it, and what was used lately gets another chance; the
