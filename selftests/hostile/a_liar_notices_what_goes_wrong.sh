@@ -7,7 +7,7 @@ source "$(dirname "$0")/../lib.sh"
 
 LIAR=$UBLK_ROOT/build/selftests/hostile/liar
 # As in a_server_that_lies_breaks_nothing.
-operations=$((2000 * ${UBLK_TEST_TIME_FACTOR:-1}))
+operations=$((8000 * ${UBLK_TEST_TIME_FACTOR:-1}))
 
 # expect_found STAGE MESSAGE: with that going wrong, a run says so, and how to see it again.
 expect_found() {
