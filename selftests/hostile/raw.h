@@ -116,7 +116,7 @@ int raw_destroy(struct raw_device *device);
 int raw_finish(struct raw_device *device, struct raw_server *server);
 /*
  * Kill the process of the server, if there is one, then delete the device: 0 once its id is free,
- * -ETIME if the process does not end.
+ * -ETIME if the process does not end, or why the device cannot be deleted or its id used again.
  */
 int raw_kill(struct raw_device *device, pid_t server);
 /* The id is free: it can be added again, and is deleted again. */
