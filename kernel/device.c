@@ -36,19 +36,6 @@ struct ublk_device *ublk_device_find(u32 id)
 	return dev;
 }
 
-void ublk_device_put(struct ublk_device *dev)
-{
-	put_device(&dev->chardev);
-}
-
-/* Queue @work, whose function puts the reference that the queued work holds. */
-void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work)
-{
-	get_device(&dev->chardev);
-	if (!queue_work(ublk_workqueue, work))
-		put_device(&dev->chardev);
-}
-
 static void ublk_device_free_queues(struct ublk_device *dev)
 {
 	for (u16 i = 0; i < dev->info.nr_hw_queues; i++)

@@ -16,11 +16,6 @@ static size_t ublk_queue_descs_size(const struct ublk_device *dev, size_t depth)
 	return PAGE_ALIGN(depth * dev->info.io_desc_size);
 }
 
-struct ublksrv_io_desc *ublk_queue_desc(const struct ublk_queue *queue, u16 tag)
-{
-	return queue->descs + (size_t)tag * queue->desc_size;
-}
-
 int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id)
 {
 	queue->dev = dev;

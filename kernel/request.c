@@ -61,13 +61,6 @@ static bool ublk_request_carries_data(const struct request *rq)
 	       req_op(rq) == REQ_OP_ZONE_APPEND;
 }
 
-struct ublk_slot *ublk_request_slot(const struct request *rq)
-{
-	struct ublk_queue *queue = rq->mq_hctx->driver_data;
-
-	return &queue->slots[rq->tag];
-}
-
 /*
  * With softirqs off, an fput() in an end_io handler is left to a work item. Otherwise the server
  * could find itself closing the disk it serves, and wait for its own answer.

@@ -38,11 +38,7 @@
 #include <linux/cache.h>
 #include <linux/types.h>
 
-struct io_uring_cmd;
-struct request;
-struct task_struct;
-struct ublk_queue;
-struct ublk_ring;
+#include "ublk.h"
 
 /**
  * enum ublk_slot_state - who owns a slot, and with it the command and the request in it
@@ -94,6 +90,13 @@ struct ublk_slot {
 	/* C */
 	struct ublk_queue *queue;
 } ____cacheline_aligned_in_smp;
+
+static inline struct ublk_slot *ublk_request_slot(const struct request *rq)
+{
+	struct ublk_queue *queue = rq->mq_hctx->driver_data;
+
+	return &queue->slots[rq->tag];
+}
 
 void ublk_slot_init(struct ublk_slot *slot, struct ublk_queue *queue, u16 tag);
 

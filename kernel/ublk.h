@@ -251,10 +251,14 @@ struct ublk_answer {
 	struct io_comp_batch *ended;
 };
 
+/* work.c: workqueues */
 /* For work that may wait for a server to answer: ublk_start.work, stop_work, scan_work. */
 extern struct workqueue_struct *ublk_workqueue;
 /* For work that waits for nobody, and that the above may need to get on: gone_work, poll. */
 extern struct workqueue_struct *ublk_server_workqueue;
+int ublk_workqueues_init(void);
+void ublk_workqueues_exit(void);
+void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work);
 
 /* ublk_drv.c: the module and the block side */
 extern const struct blk_mq_ops ublk_mq_ops;
@@ -275,11 +279,9 @@ int ublk_features_grant(u64 asked, u64 *granted);
 int ublk_devices_init(void);
 void ublk_devices_exit(void);
 struct ublk_device *ublk_device_find(u32 id);
-void ublk_device_put(struct ublk_device *dev);
 struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *info);
 int ublk_device_delete(struct ublk_device *dev);
 int ublk_device_wait_freed(u32 id, u64 serial);
-void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work);
 
 /* state.c: what a device is to the block layer */
 void ublk_device_stop_work(struct work_struct *work);
@@ -309,7 +311,6 @@ struct queue_limits ublk_params_limits(const struct ublk_params *params);
 /* queue.c: memory of a queue */
 int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id);
 void ublk_queue_free(struct ublk_queue *queue);
-struct ublksrv_io_desc *ublk_queue_desc(const struct ublk_queue *queue, u16 tag);
 int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma);
 
 /* server.c: /dev/ublkcN */
@@ -336,7 +337,6 @@ void ublk_server_poll_work(struct work_struct *work);
 
 /* request.c: struct request on its way to the server and back */
 blk_status_t ublk_request_dispatch(struct request *rq);
-struct ublk_slot *ublk_request_slot(const struct request *rq);
 bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
 void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
 void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
@@ -410,6 +410,16 @@ void ublk_batch_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags);
 bool ublk_batch_has_parked(struct ublk_queue *queue);
 bool ublk_batch_close(struct ublk_queue *queue);
 void ublk_batch_reopen(struct ublk_queue *queue);
+
+static inline void ublk_device_put(struct ublk_device *dev)
+{
+	put_device(&dev->chardev);
+}
+
+static inline struct ublksrv_io_desc *ublk_queue_desc(const struct ublk_queue *queue, u16 tag)
+{
+	return queue->descs + (size_t)tag * queue->desc_size;
+}
 
 /* How data moves that neither the driver copies nor the server maps. */
 #define UBLK_F_MOVED_BY_SERVER	\

@@ -15,9 +15,6 @@
 #define CREATE_TRACE_POINTS
 #include "trace.h"
 
-struct workqueue_struct *ublk_workqueue;
-struct workqueue_struct *ublk_server_workqueue;
-
 static blk_status_t ublk_queue_rq(struct blk_mq_hw_ctx *hctx, const struct blk_mq_queue_data *data)
 {
 	return ublk_request_dispatch(data->rq);
@@ -192,16 +189,12 @@ static int __init ublk_init(void)
 	BUILD_BUG_ON(sizeof(struct ublksrv_ctrl_cmd) != 32);
 	BUILD_BUG_ON(sizeof(struct ublksrv_ctrl_dev_info) != 64);
 
-	ublk_workqueue = alloc_workqueue("ublk", WQ_UNBOUND, 0);
-	if (!ublk_workqueue)
-		return -ENOMEM;
-	ret = -ENOMEM;
-	ublk_server_workqueue = alloc_workqueue("ublk-server", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
-	if (!ublk_server_workqueue)
-		goto err_workqueue;
+	ret = ublk_workqueues_init();
+	if (ret)
+		return ret;
 	ret = ublk_devices_init();
 	if (ret)
-		goto err_server_workqueue;
+		goto err_workqueues;
 	ret = ublk_control_init();
 	if (ret)
 		goto err_devices;
@@ -209,10 +202,8 @@ static int __init ublk_init(void)
 
 err_devices:
 	ublk_devices_exit();
-err_server_workqueue:
-	destroy_workqueue(ublk_server_workqueue);
-err_workqueue:
-	destroy_workqueue(ublk_workqueue);
+err_workqueues:
+	ublk_workqueues_exit();
 	return ret;
 }
 
@@ -220,8 +211,7 @@ static void __exit ublk_exit(void)
 {
 	ublk_control_exit();
 	ublk_devices_exit();
-	destroy_workqueue(ublk_server_workqueue);
-	destroy_workqueue(ublk_workqueue);
+	ublk_workqueues_exit();
 }
 
 module_init(ublk_init);
