@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The driver's own types and a table of contents of its files. The block side (ublk_drv.c) and
- * the server side (server.c) do not call each other: they meet in the slot (slot.h).
+ * The driver's own types and a table of contents of its files. The block side (disk.c) and the
+ * server side (server.c) do not call each other: they meet in the slot (slot.h).
  *
  * Locks, outermost first. Take none of the earlier while you hold a later one:
  *
@@ -260,7 +260,7 @@ int ublk_workqueues_init(void);
 void ublk_workqueues_exit(void);
 void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work);
 
-/* ublk_drv.c: the module and the block side */
+/* disk.c: /dev/ublkbN */
 extern const struct blk_mq_ops ublk_mq_ops;
 struct gendisk *ublk_disk_add(struct ublk_device *dev);
 void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk);
