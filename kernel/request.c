@@ -84,6 +84,38 @@ static void ublk_request_end_some(struct request *rq, unsigned int bytes)
 		blk_mq_requeue_request(rq, true);
 }
 
+/* There is no server for the request, nor will there be one that it could wait for. */
+static void ublk_request_fail(struct request *rq)
+{
+	ublk_request_end(rq, BLK_STS_IOERR);
+}
+
+/**
+ * ublk_request_orphan() - find out what becomes of a request without a server
+ * @rq: given up by the caller; started or not
+ * @delivered: a server had it, and may have done it in part
+ *
+ * What waits is neither started nor known to a timeout. Whoever changes what a request's fate
+ * depends on does so under the lock and then kicks the list, so no request waits for nothing.
+ *
+ * Context: any but hard interrupt; does not sleep.
+ */
+void ublk_request_orphan(struct request *rq, bool delivered)
+{
+	struct ublk_queue *queue = rq->mq_hctx->driver_data;
+	struct ublk_device *dev = queue->dev;
+	enum ublk_fate fate;
+
+	spin_lock(&dev->lock);
+	fate = ublk_device_fate(dev, delivered);
+	if (fate != UBLK_FATE_FAIL)
+		blk_mq_requeue_request(rq, fate == UBLK_FATE_RETRY);
+	spin_unlock(&dev->lock);
+
+	if (fate == UBLK_FATE_FAIL)
+		ublk_request_fail(rq);
+}
+
 /* Nobody else has written the descriptor's flags since the request was delivered. */
 static bool ublk_request_is_shared(const struct ublk_slot *slot)
 {
@@ -97,7 +129,7 @@ static void ublk_request_settle(struct ublk_slot *slot, struct request *rq,
 	if ((slot->queue->features & UBLK_F_SHMEM_ZC) && ublk_request_is_shared(slot))
 		ublk_shmem_let_go(((struct ublk_request *)blk_mq_rq_to_pdu(rq))->shared);
 	if (outcome->orphaned)
-		ublk_server_orphan(rq, true);
+		ublk_request_orphan(rq, true);
 	else if (outcome->again)
 		ublk_request_end_some(rq, outcome->bytes);
 	else if (outcome->status != BLK_STS_OK ||
@@ -155,12 +187,6 @@ static void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
 	/* Ordered before the last holder's look by ublk_slot_let_go(). */
 	pdu->outcome = *outcome;
 	ublk_request_let_go(rq);
-}
-
-/* There is no server for the request, nor will there be one that it could wait for. */
-void ublk_request_fail(struct request *rq)
-{
-	ublk_request_end(rq, BLK_STS_IOERR);
 }
 
 /* The server had the request and will not answer. */
@@ -329,7 +355,7 @@ void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
 
 	if (cmd)
 		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
-	ublk_server_orphan(rq, false);
+	ublk_request_orphan(rq, false);
 }
 
 /* The oldest in an inbox found it empty, and sent its command to the task: is it this slot's? */
@@ -356,7 +382,7 @@ static void ublk_request_take_back(struct llist_node *inbox, bool has_come,
 			ublk_request_bounce(rq, issue_flags);
 		} else {
 			ublk_slot_recall(ublk_request_slot(rq));
-			ublk_server_orphan(rq, false);
+			ublk_request_orphan(rq, false);
 		}
 		has_come = true;
 	}
@@ -423,7 +449,7 @@ blk_status_t ublk_request_dispatch(struct request *rq)
 	if (unlikely(ublk_request_op(rq) < 0))
 		return BLK_STS_NOTSUPP;
 	if (unlikely(!ublk_device_is_open(slot->queue->dev) || !ublk_slot_claim(slot))) {
-		ublk_server_orphan(rq, false);
+		ublk_request_orphan(rq, false);
 		return BLK_STS_OK;
 	}
 

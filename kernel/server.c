@@ -1,153 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/ublkcN, the server's side of a device: open, close, mapping, FETCH and COMMIT. Nothing of
- * what comes in here is trusted; it is read once and checked before it is used.
+ * The server's side of a device: FETCH and COMMIT. Nothing of what comes in here is trusted; it is
+ * read once and checked before it is used.
  */
-#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/nospec.h>
-#include <linux/pid.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
 
 #include "slot.h"
-#include "trace.h"
 #include "ublk.h"
-
-/* One server at a time, and not at any time. */
-static int ublk_server_let_in(struct ublk_server *server)
-{
-	struct ublk_device *dev = server->dev;
-
-	guard(spinlock)(&dev->lock);
-
-	if (dev->state == UBLK_DEVICE_DELETED)
-		return -ENODEV;
-	if (!ublk_device_lets_server_in(dev))
-		return -EBUSY;
-	dev->server = server;
-	return 0;
-}
-
-static int ublk_server_open(struct inode *inode, struct file *file)
-{
-	struct ublk_device *dev = container_of(inode->i_cdev, struct ublk_device, cdev);
-	struct ublk_server *server;
-	int ret;
-
-	if (!current->mm)
-		return -EINVAL;
-	server = kzalloc_obj(*server);
-	if (!server)
-		return -ENOMEM;
-	server->dev = dev;
-	server->mm = current->mm;
-	server->pid = get_pid(task_tgid(current));
-	server->privileged = capable(CAP_SYS_ADMIN);
-	INIT_LIST_HEAD(&server->rings);
-	INIT_DELAYED_WORK(&server->poll, ublk_server_poll_work);
-
-	ret = ublk_server_watch(server);
-	if (ret)
-		goto err_free;
-	/* From here on it can be sent away, and nothing can fail any more. */
-	ret = ublk_server_let_in(server);
-	if (ret)
-		goto err_unwatch;
-	ublk_server_start_polling(server);
-
-	file->private_data = server;
-	/* User copy waits for nothing but page faults: io_uring needs no worker thread for it. */
-	file->f_mode |= FMODE_NOWAIT;
-	return 0;
-
-err_unwatch:
-	ublk_server_unwatch(server);
-err_free:
-	put_pid(server->pid);
-	kfree(server);
-	return ret;
-}
-
-/* The last reference: no command is left, because each holds one. */
-static int ublk_server_release(struct inode *inode, struct file *file)
-{
-	struct ublk_server *server = file->private_data;
-
-	ublk_server_retire(server);
-	put_pid(server->pid);
-	kfree(server);
-	return 0;
-}
-
-/* One process only: descriptors tell what the users of the disk do. */
-static int ublk_server_mmap(struct file *file, struct vm_area_struct *vma)
-{
-	struct ublk_server *server = file->private_data;
-
-	if (vma->vm_mm != server->mm)
-		return -EINVAL;
-	return ublk_queue_mmap(server->dev, vma);
-}
-
-/* One slot less points to @ring. */
-void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring)
-{
-	lockdep_assert_held(&server->dev->lock);
-
-	if (--ring->slots)
-		return;
-	list_del(&ring->node);
-	put_task_struct(ring->task);
-	kfree(ring);
-}
-
-static struct ublk_ring *ublk_server_find_ring(struct ublk_server *server, const void *io_uring)
-{
-	struct ublk_ring *ring;
-
-	lockdep_assert_held(&server->dev->lock);
-
-	list_for_each_entry(ring, &server->rings, node) {
-		if (ring->task == current && ring->io_uring == io_uring)
-			return ring;
-	}
-	return NULL;
-}
-
-/* Returns the current task's ring with room for one slot more; its spare if there was none. */
-static struct ublk_ring *ublk_server_get_ring(struct ublk_server *server, const void *io_uring,
-					      struct ublk_ring **spare)
-{
-	struct ublk_ring *ring = ublk_server_find_ring(server, io_uring);
-
-	if (!ring) {
-		ring = *spare;
-		*spare = NULL;
-		ring->task = get_task_struct(current);
-		ring->io_uring = io_uring;
-		init_llist_head(&ring->inbox);
-		list_add_tail(&ring->node, &server->rings);
-	}
-	ring->slots++;
-	return ring;
-}
-
-/* So many tags more are armed. */
-void ublk_server_count_fetched(struct ublk_server *server, unsigned int tags)
-{
-	struct ublk_device *dev = server->dev;
-
-	lockdep_assert_held(&dev->lock);
-
-	server->fetched += tags;
-	if (server->fetched < dev->info.nr_hw_queues * dev->info.queue_depth)
-		return;
-	server->state = UBLK_SERVER_READY;
-	trace_ublk_server(dev, server->state);
-	wake_up_all(&dev->wait);
-}
 
 /* The rest of FETCH, under the lock. */
 static int ublk_server_fetch_locked(struct ublk_server *server, struct ublk_slot *slot,
@@ -357,7 +219,14 @@ static void ublk_server_cancel(struct io_uring_cmd *cmd, unsigned int issue_flag
 		io_uring_cmd_done(parked, UBLK_IO_RES_ABORT, issue_flags);
 }
 
-static int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+/**
+ * ublk_server_uring_cmd() - a command for /dev/ublkcN, or one that io_uring wants back
+ * @cmd: the command
+ * @issue_flags: say which, and whether this is the task that submitted it
+ *
+ * Return: -EIOCBQUEUED, or how it ended.
+ */
+int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ublk_server *server = cmd->file->private_data;
 
@@ -375,14 +244,3 @@ static int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_fl
 	}
 	return ublk_server_handle(cmd, issue_flags);
 }
-
-const struct file_operations ublk_server_fops = {
-	.owner		= THIS_MODULE,
-	.open		= ublk_server_open,
-	.release	= ublk_server_release,
-	.mmap		= ublk_server_mmap,
-	/* At positions that name requests: there is no current one, so no .llseek. */
-	.read_iter	= ublk_user_copy_read,
-	.write_iter	= ublk_user_copy_write,
-	.uring_cmd	= ublk_server_uring_cmd,
-};

@@ -45,7 +45,7 @@
  *
  * @UBLK_SLOT_EMPTY:	nobody; the server has not fetched yet
  * @UBLK_SLOT_ARMED:	the driver: a command is parked, waiting for a request
- * @UBLK_SLOT_PINNED:	as ARMED, while recovery.c looks at the command; lasts some instructions
+ * @UBLK_SLOT_PINNED:	as ARMED, while watch.c looks at the command; lasts some instructions
  * @UBLK_SLOT_CLAIMED:	the request: it travels with the command to the server's task
  * @UBLK_SLOT_OFFERED:	the server: it knows of the request and must give a buffer for its data
  * @UBLK_SLOT_SERVER:	the server: it has the request and must commit it

@@ -190,7 +190,7 @@ struct ublk_device {
 /**
  * struct ublk_outcome - what became of a request
  * @status: how it ends
- * @orphaned: its server is gone: see ublk_server_orphan()
+ * @orphaned: its server is gone: see ublk_request_orphan()
  * @again: it does not end: what follows the bytes that are done goes round again
  * @bytes: how many bytes are done
  */
@@ -313,27 +313,38 @@ int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id);
 void ublk_queue_free(struct ublk_queue *queue);
 int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma);
 
-/* server.c: /dev/ublkcN */
-extern const struct file_operations ublk_server_fops;
+/* server_state.c: what is known of a server */
+void ublk_server_send_away(struct ublk_server *server, enum ublk_server_state to);
+void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
+void ublk_server_lost_locked(struct ublk_server *server, struct ublk_ring *ring);
+void ublk_server_dismiss(struct ublk_device *dev);
+void ublk_server_dismiss_locked(struct ublk_device *dev);
+void ublk_server_kill(struct ublk_device *dev);
+void ublk_server_suspect(struct ublk_device *dev);
+void ublk_server_poll_later(struct ublk_server *server);
+void ublk_server_begin_fault(struct ublk_server *server);
+void ublk_server_end_fault(struct ublk_server *server);
 void ublk_server_count_fetched(struct ublk_server *server, unsigned int tags);
+struct ublk_ring *ublk_server_get_ring(struct ublk_server *server, const void *io_uring,
+				       struct ublk_ring **spare);
 void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring);
 
-/* recovery.c: the server is gone */
+/* watch.c: is there still a server? */
 int ublk_server_watch(struct ublk_server *server);
 void ublk_server_unwatch(struct ublk_server *server);
 void ublk_server_start_polling(struct ublk_server *server);
-void ublk_server_kill(struct ublk_device *dev);
-void ublk_server_suspect(struct ublk_device *dev);
-void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
-void ublk_server_begin_fault(struct ublk_server *server);
-void ublk_server_end_fault(struct ublk_server *server);
-void ublk_server_dismiss_locked(struct ublk_device *dev);
-void ublk_server_dismiss(struct ublk_device *dev);
+void ublk_server_poll_work(struct work_struct *work);
+
+/* server.c: FETCH and COMMIT */
+int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
+
+/* takeback.c: the server is gone */
 bool ublk_server_can_be_told(struct ublk_device *dev);
-void ublk_server_orphan(struct request *rq, bool delivered);
 void ublk_server_retire(struct ublk_server *server);
 void ublk_server_gone_work(struct work_struct *work);
-void ublk_server_poll_work(struct work_struct *work);
+
+/* chardev.c: /dev/ublkcN */
+extern const struct file_operations ublk_server_fops;
 
 /* request.c: struct request on its way to the server and back */
 blk_status_t ublk_request_dispatch(struct request *rq);
@@ -346,7 +357,7 @@ bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 void ublk_request_end_all(struct io_comp_batch *ended);
 int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
 bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
-void ublk_request_fail(struct request *rq);
+void ublk_request_orphan(struct request *rq, bool delivered);
 void ublk_request_abort(struct request *rq);
 void ublk_request_reject(struct request *rq);
 struct request *ublk_request_hold(struct ublk_slot *slot);
