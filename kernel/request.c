@@ -1,36 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * A request on its way to the server and back: descriptor, delivery in the server's task, result.
- * Whoever owns the slot (slot.h) ends the request, so it ends exactly once.
+ * What the server is told of a request, in its task, and what it answers: descriptor, data, result.
+ * How requests get there is in inbox.c and batch.c, how they end in request_end.c.
  */
 #include <linux/blk-integrity.h>
 #include <linux/blk-mq.h>
-#include <linux/bottom_half.h>
 #include <linux/io_uring/cmd.h>
-#include <linux/llist.h>
 
+#include "request.h"
 #include "slot.h"
 #include "ublk.h"
 #include "zoned.h"
-
-/* The protocol's name of the operation, or -1. */
-static int ublk_request_op(const struct request *rq)
-{
-	switch (req_op(rq)) {
-	case REQ_OP_READ:
-		return UBLK_IO_OP_READ;
-	case REQ_OP_WRITE:
-		return UBLK_IO_OP_WRITE;
-	case REQ_OP_FLUSH:
-		return UBLK_IO_OP_FLUSH;
-	case REQ_OP_DISCARD:
-		return UBLK_IO_OP_DISCARD;
-	case REQ_OP_WRITE_ZEROES:
-		return UBLK_IO_OP_WRITE_ZEROES;
-	default:
-		return ublk_zoned_op(rq);
-	}
-}
 
 static u32 ublk_request_flags(struct request *rq)
 {
@@ -59,150 +39,6 @@ static bool ublk_request_carries_data(const struct request *rq)
 {
 	return req_op(rq) == REQ_OP_READ || req_op(rq) == REQ_OP_WRITE ||
 	       req_op(rq) == REQ_OP_ZONE_APPEND;
-}
-
-/*
- * With softirqs off, an fput() in an end_io handler is left to a work item. Otherwise the server
- * could find itself closing the disk it serves, and wait for its own answer.
- */
-static void ublk_request_end(struct request *rq, blk_status_t status)
-{
-	local_bh_disable();
-	blk_mq_end_request(rq, status);
-	local_bh_enable();
-}
-
-/* The first @bytes are done; the rest goes round again. */
-static void ublk_request_end_some(struct request *rq, unsigned int bytes)
-{
-	bool more;
-
-	local_bh_disable();
-	more = blk_update_request(rq, BLK_STS_OK, bytes);
-	local_bh_enable();
-	if (!WARN_ON_ONCE(!more))
-		blk_mq_requeue_request(rq, true);
-}
-
-/* There is no server for the request, nor will there be one that it could wait for. */
-static void ublk_request_fail(struct request *rq)
-{
-	ublk_request_end(rq, BLK_STS_IOERR);
-}
-
-/**
- * ublk_request_orphan() - find out what becomes of a request without a server
- * @rq: given up by the caller; started or not
- * @delivered: a server had it, and may have done it in part
- *
- * What waits is neither started nor known to a timeout. Whoever changes what a request's fate
- * depends on does so under the lock and then kicks the list, so no request waits for nothing.
- *
- * Context: any but hard interrupt; does not sleep.
- */
-void ublk_request_orphan(struct request *rq, bool delivered)
-{
-	struct ublk_queue *queue = rq->mq_hctx->driver_data;
-	struct ublk_device *dev = queue->dev;
-	enum ublk_fate fate;
-
-	spin_lock(&dev->lock);
-	fate = ublk_device_fate(dev, delivered);
-	if (fate != UBLK_FATE_FAIL)
-		blk_mq_requeue_request(rq, fate == UBLK_FATE_RETRY);
-	spin_unlock(&dev->lock);
-
-	if (fate == UBLK_FATE_FAIL)
-		ublk_request_fail(rq);
-}
-
-/* Nobody else has written the descriptor's flags since the request was delivered. */
-static bool ublk_request_is_shared(const struct ublk_slot *slot)
-{
-	return ublk_queue_desc(slot->queue, slot->tag)->op_flags & UBLK_IO_F_SHMEM_ZC;
-}
-
-/* Nobody uses the request any more. */
-static void ublk_request_settle(struct ublk_slot *slot, struct request *rq,
-				const struct ublk_outcome *outcome, struct io_comp_batch *ended)
-{
-	if ((slot->queue->features & UBLK_F_SHMEM_ZC) && ublk_request_is_shared(slot))
-		ublk_shmem_let_go(((struct ublk_request *)blk_mq_rq_to_pdu(rq))->shared);
-	if (outcome->orphaned)
-		ublk_request_orphan(rq, true);
-	else if (outcome->again)
-		ublk_request_end_some(rq, outcome->bytes);
-	else if (outcome->status != BLK_STS_OK ||
-		 !blk_mq_add_to_batch(rq, ended, false, blk_mq_end_request_batch))
-		ublk_request_end(rq, outcome->status);
-}
-
-/**
- * ublk_request_let_go() - a holder does not use the request any more
- * @rq: from ublk_request_hold(); must not be looked at afterwards
- *
- * Context: process, does not sleep.
- */
-void ublk_request_let_go(struct request *rq)
-{
-	struct ublk_slot *slot = ublk_request_slot(rq);
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-
-	if (!ublk_slot_let_go(slot))
-		return;
-	ublk_user_copy_judge(rq, &pdu->outcome);
-	ublk_request_settle(slot, rq, &pdu->outcome, NULL);
-}
-
-/**
- * ublk_request_hold() - keep a request that the server has from ending
- * @slot: of a queue that counts holders
- *
- * A commit or the server's death is not held up; only the users of the disk wait until everybody
- * has let go.
- *
- * Return: the request, NULL if the server has none.
- */
-struct request *ublk_request_hold(struct ublk_slot *slot)
-{
-	struct request *rq = ublk_slot_hold(slot);
-
-	if (!rq || ublk_slot_is_served(slot))
-		return rq;
-	/* It was committed, or has not been delivered yet. */
-	ublk_request_let_go(rq);
-	return NULL;
-}
-
-/* The server's part in the request is over. */
-static void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
-				  const struct ublk_outcome *outcome, struct io_comp_batch *ended)
-{
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-
-	if (!ublk_queue_counts_holders(slot->queue)) {
-		ublk_request_settle(slot, rq, outcome, ended);
-		return;
-	}
-	/* Ordered before the last holder's look by ublk_slot_let_go(). */
-	pdu->outcome = *outcome;
-	ublk_request_let_go(rq);
-}
-
-/* The server had the request and will not answer. */
-void ublk_request_abort(struct request *rq)
-{
-	const struct ublk_outcome outcome = { .status = BLK_STS_IOERR, .orphaned = true };
-
-	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome, NULL);
-}
-
-/* The server cannot have the request, by its own fault. */
-void ublk_request_reject(struct request *rq)
-{
-	const struct ublk_outcome outcome = { .status = BLK_STS_IOERR };
-
-	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome, NULL);
 }
 
 static void ublk_request_describe(struct request *rq, const struct ublk_slot *slot)
@@ -325,8 +161,14 @@ bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned
 	return ublk_request_prepare_as(rq, shared, where, cmd, issue_flags);
 }
 
-/* In the server's task: give it the request. */
-static void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
+/**
+ * ublk_request_deliver() - give the server a request
+ * @rq: has claimed its slot, in which there is a command
+ * @issue_flags: of that command
+ *
+ * Runs in the server's task.
+ */
+void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
 	struct io_uring_cmd *cmd;
@@ -356,112 +198,6 @@ void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
 	if (cmd)
 		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
 	ublk_request_orphan(rq, false);
-}
-
-/* The oldest in an inbox found it empty, and sent its command to the task: is it this slot's? */
-static bool ublk_request_inbox_is_of(struct llist_node *inbox, const struct ublk_slot *slot)
-{
-	struct ublk_request *oldest = llist_entry(inbox, struct ublk_request, inbox);
-
-	return inbox && ublk_request_slot(blk_mq_rq_from_pdu(oldest)) == slot;
-}
-
-/*
- * Take back what is in @inbox, the oldest first. If that one's command is still to come to its
- * task, nobody else may answer it.
- */
-static void ublk_request_take_back(struct llist_node *inbox, bool has_come,
-				   unsigned int issue_flags)
-{
-	struct ublk_request *pdu, *next;
-
-	llist_for_each_entry_safe(pdu, next, inbox, inbox) {
-		struct request *rq = blk_mq_rq_from_pdu(pdu);
-
-		if (has_come) {
-			ublk_request_bounce(rq, issue_flags);
-		} else {
-			ublk_slot_recall(ublk_request_slot(rq));
-			ublk_request_orphan(rq, false);
-		}
-		has_come = true;
-	}
-}
-
-/**
- * ublk_request_recall() - take back what was on its way to a task that will not serve it
- * @inbox: of the task's ring, the newest first
- *
- * Context: process.
- */
-void ublk_request_recall(struct llist_node *inbox)
-{
-	ublk_request_take_back(llist_reverse_order(inbox), false, IO_URING_F_UNLOCKED);
-}
-
-/*
- * Empties the ring's inbox, once for each time the inbox became non-empty, so the command that
- * carries the task work is still parked when it is queued. If the ring is lost, others may have
- * been quicker: then what is found was sent with another command, if there is anything.
- */
-static void ublk_request_empty_inbox(struct io_uring_cmd *cmd, unsigned int issue_flags,
-				     bool dead)
-{
-	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
-	struct ublk_request *pdu, *next;
-	struct llist_node *inbox;
-	bool ours;
-
-	if (dead)
-		ublk_server_lost(cmd->file->private_data, NULL);
-
-	inbox = llist_reverse_order(llist_del_all(&slot->ring->inbox));
-	ours = ublk_request_inbox_is_of(inbox, slot);
-	if (unlikely(dead || !ours)) {
-		ublk_request_take_back(inbox, ours, issue_flags);
-	} else {
-		llist_for_each_entry_safe(pdu, next, inbox, inbox)
-			ublk_request_deliver(blk_mq_rq_from_pdu(pdu), issue_flags);
-	}
-	if (unlikely(!ours)) {
-		ublk_slot_end_recall(slot);
-		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
-	}
-}
-
-UBLK_DEFINE_CMD_TASK_WORK(ublk_request_inbox_work, ublk_request_empty_inbox)
-
-/**
- * ublk_request_dispatch() - send a request to the server
- * @rq: not started yet; on an error it stays so
- *
- * Runs in the submitter's context and may not sleep. Touches one cache line that the server's
- * CPU writes: the slot's.
- *
- * Return: BLK_STS_OK, or why the request must fail.
- */
-blk_status_t ublk_request_dispatch(struct request *rq)
-{
-	struct ublk_slot *slot = ublk_request_slot(rq);
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-	struct io_uring_cmd *cmd;
-
-	if (unlikely(ublk_request_op(rq) < 0))
-		return BLK_STS_NOTSUPP;
-	if (unlikely(!ublk_device_is_open(slot->queue->dev) || !ublk_slot_claim(slot))) {
-		ublk_request_orphan(rq, false);
-		return BLK_STS_OK;
-	}
-
-	blk_mq_start_request(rq);
-	if (slot->queue->batch) {
-		ublk_batch_dispatch(slot->queue, pdu);
-		return BLK_STS_OK;
-	}
-	cmd = slot->cmd;
-	if (llist_add(&pdu->inbox, &slot->ring->inbox))
-		io_uring_cmd_complete_in_task(cmd, ublk_request_inbox_work);
-	return BLK_STS_OK;
 }
 
 /**
@@ -599,15 +335,4 @@ bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 
 	ublk_request_conclude(slot, rq, &outcome, answer->ended);
 	return !gone;
-}
-
-/* End the requests that commits have collected. */
-void ublk_request_end_all(struct io_comp_batch *ended)
-{
-	if (!ended->complete)
-		return;
-	/* See ublk_request_end(). */
-	local_bh_disable();
-	ended->complete(ended);
-	local_bh_enable();
 }

@@ -54,7 +54,7 @@ struct ublk_slot;
 struct ublk_ring {
 	struct task_struct *task;	/* C: referenced */
 	const void *io_uring;		/* C: identifies the io_uring, never dereferenced */
-	struct llist_head inbox;	/* A: requests on their way to the task (request.c) */
+	struct llist_head inbox;	/* A: requests on their way to the task (inbox.c) */
 	struct list_head node;		/* L: in ublk_server.rings */
 	unsigned int slots;		/* L: how many slots point here; the last one frees */
 	bool lost;			/* L: the task will not commit what it holds */
@@ -216,7 +216,7 @@ struct ublk_zone_range {
  * @inbox: in ublk_ring.inbox
  * @outcome: set by who commits or aborts, used by the last who lets go (slot.h)
  * @filled_lock: innermost of all locks
- * @filled: so many bytes of a READ, from the beginning on, are the server's or zeroed (user_copy.c)
+ * @filled: so many bytes of a READ, from the beginning on, are the server's or zeroed (filled.c)
  * @report: what a report of zones is asked about (zoned.c)
  * @shared: the shared buffer it lies in, if it does (shmem.c)
  * @buffer_ring: the io_uring whose buffer table the request was put into before it was delivered;
@@ -346,22 +346,31 @@ void ublk_server_gone_work(struct work_struct *work);
 /* chardev.c: /dev/ublkcN */
 extern const struct file_operations ublk_server_fops;
 
-/* request.c: struct request on its way to the server and back */
-blk_status_t ublk_request_dispatch(struct request *rq);
-bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
-void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
-void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
-void ublk_request_recall(struct llist_node *inbox);
-bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
-			 const struct ublk_answer *answer, unsigned int issue_flags);
-void ublk_request_end_all(struct io_comp_batch *ended);
-int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
-bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
-void ublk_request_orphan(struct request *rq, bool delivered);
-void ublk_request_abort(struct request *rq);
-void ublk_request_reject(struct request *rq);
+/* request_end.c: how a struct request ends */
 struct request *ublk_request_hold(struct ublk_slot *slot);
 void ublk_request_let_go(struct request *rq);
+void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
+			   const struct ublk_outcome *outcome, struct io_comp_batch *ended);
+void ublk_request_abort(struct request *rq);
+void ublk_request_reject(struct request *rq);
+void ublk_request_fail(struct request *rq);
+void ublk_request_orphan(struct request *rq, bool delivered);
+void ublk_request_end_all(struct io_comp_batch *ended);
+bool ublk_request_is_shared(const struct ublk_slot *slot);
+
+/* request.c: what the server is told of a struct request, and what it answers */
+bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
+void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
+void ublk_request_deliver(struct request *rq, unsigned int issue_flags);
+void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
+bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			 const struct ublk_answer *answer, unsigned int issue_flags);
+int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
+bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
+
+/* inbox.c: a struct request on its way to the server's task */
+blk_status_t ublk_request_dispatch(struct request *rq);
+void ublk_request_recall(struct llist_node *inbox);
 
 /**
  * struct ublk_copy - a copy under way
@@ -393,11 +402,15 @@ size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to)
 size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from);
 void ublk_copy_zeroes(struct request *rq, size_t offset, size_t len);
 
+/* filled.c: how much of a READ has been written */
+size_t ublk_filled_claim(struct request *rq, size_t start, size_t end);
+void ublk_filled_disclaim(struct request *rq, size_t reached, size_t end);
+void ublk_filled_all(struct request *rq);
+void ublk_filled_judge(struct request *rq, struct ublk_outcome *outcome);
+
 /* user_copy.c: the server moves data with pread() and pwrite() */
-void ublk_user_copy_fill(struct request *rq);
 ssize_t ublk_user_copy_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t ublk_user_copy_write(struct kiocb *iocb, struct iov_iter *from);
-void ublk_user_copy_judge(struct request *rq, struct ublk_outcome *outcome);
 
 /* zerocopy.c: a request's pages in a ring's buffer table */
 int ublk_zerocopy_register(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 index,

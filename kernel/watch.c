@@ -2,7 +2,7 @@
 /*
  * How it is noticed that a server is gone, where nobody tells. What tells:
  *  - io_uring asks for a parked command back (server.c); not on 6.1
- *  - the task work that should deliver requests runs elsewhere (request.c)
+ *  - the task work that should deliver requests runs elsewhere (inbox.c)
  *  - its memory is torn down, by exit or exec, noticed by an mmu_notifier
  *  - polling: where io_uring does not ask, when a request takes suspiciously long, while the disk
  *    is being removed, while a task waits for memory, and between being sent away and closing

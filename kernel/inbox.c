@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: GPL-2.0-only
+/*
+ * A request's way to the task of the server that has fetched its tag: the ring's inbox, and the
+ * task work that empties it.
+ */
+#include <linux/blk-mq.h>
+#include <linux/io_uring/cmd.h>
+#include <linux/llist.h>
+
+#include "request.h"
+#include "slot.h"
+#include "ublk.h"
+
+/* The oldest in an inbox found it empty, and sent its command to the task: is it this slot's? */
+static bool ublk_request_inbox_is_of(struct llist_node *inbox, const struct ublk_slot *slot)
+{
+	struct ublk_request *oldest = llist_entry(inbox, struct ublk_request, inbox);
+
+	return inbox && ublk_request_slot(blk_mq_rq_from_pdu(oldest)) == slot;
+}
+
+/*
+ * Take back what is in @inbox, the oldest first. If that one's command is still to come to its
+ * task, nobody else may answer it.
+ */
+static void ublk_request_take_back(struct llist_node *inbox, bool has_come,
+				   unsigned int issue_flags)
+{
+	struct ublk_request *pdu, *next;
+
+	llist_for_each_entry_safe(pdu, next, inbox, inbox) {
+		struct request *rq = blk_mq_rq_from_pdu(pdu);
+
+		if (has_come) {
+			ublk_request_bounce(rq, issue_flags);
+		} else {
+			ublk_slot_recall(ublk_request_slot(rq));
+			ublk_request_orphan(rq, false);
+		}
+		has_come = true;
+	}
+}
+
+/**
+ * ublk_request_recall() - take back what was on its way to a task that will not serve it
+ * @inbox: of the task's ring, the newest first
+ *
+ * Context: process.
+ */
+void ublk_request_recall(struct llist_node *inbox)
+{
+	ublk_request_take_back(llist_reverse_order(inbox), false, IO_URING_F_UNLOCKED);
+}
+
+/*
+ * Empties the ring's inbox, once for each time the inbox became non-empty, so the command that
+ * carries the task work is still parked when it is queued. If the ring is lost, others may have
+ * been quicker: then what is found was sent with another command, if there is anything.
+ */
+static void ublk_request_empty_inbox(struct io_uring_cmd *cmd, unsigned int issue_flags,
+				     bool dead)
+{
+	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
+	struct ublk_request *pdu, *next;
+	struct llist_node *inbox;
+	bool ours;
+
+	if (dead)
+		ublk_server_lost(cmd->file->private_data, NULL);
+
+	inbox = llist_reverse_order(llist_del_all(&slot->ring->inbox));
+	ours = ublk_request_inbox_is_of(inbox, slot);
+	if (unlikely(dead || !ours)) {
+		ublk_request_take_back(inbox, ours, issue_flags);
+	} else {
+		llist_for_each_entry_safe(pdu, next, inbox, inbox)
+			ublk_request_deliver(blk_mq_rq_from_pdu(pdu), issue_flags);
+	}
+	if (unlikely(!ours)) {
+		ublk_slot_end_recall(slot);
+		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
+	}
+}
+
+UBLK_DEFINE_CMD_TASK_WORK(ublk_request_inbox_work, ublk_request_empty_inbox)
+
+/**
+ * ublk_request_dispatch() - send a request to the server
+ * @rq: not started yet; on an error it stays so
+ *
+ * Runs in the submitter's context and may not sleep. Touches one cache line that the server's
+ * CPU writes: the slot's.
+ *
+ * Return: BLK_STS_OK, or why the request must fail.
+ */
+blk_status_t ublk_request_dispatch(struct request *rq)
+{
+	struct ublk_slot *slot = ublk_request_slot(rq);
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+	struct io_uring_cmd *cmd;
+
+	if (unlikely(ublk_request_op(rq) < 0))
+		return BLK_STS_NOTSUPP;
+	if (unlikely(!ublk_device_is_open(slot->queue->dev) || !ublk_slot_claim(slot))) {
+		ublk_request_orphan(rq, false);
+		return BLK_STS_OK;
+	}
+
+	blk_mq_start_request(rq);
+	if (slot->queue->batch) {
+		ublk_batch_dispatch(slot->queue, pdu);
+		return BLK_STS_OK;
+	}
+	cmd = slot->cmd;
+	if (llist_add(&pdu->inbox, &slot->ring->inbox))
+		io_uring_cmd_complete_in_task(cmd, ublk_request_inbox_work);
+	return BLK_STS_OK;
+}
