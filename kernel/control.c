@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /dev/ublk-control: decodes a control command once, checks who may send it, and calls the
- * function that the table names. The work itself is done in device.c, state.c and params.c.
+ * function that the table names. The work itself is done elsewhere.
  */
 #include <linux/capability.h>
 #include <linux/cpumask.h>

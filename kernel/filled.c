@@ -8,7 +8,7 @@
 
 #include "ublk.h"
 
-/* The caller writes what lies between @start and @end. Returns how far the data were filled before. */
+/* The caller writes from @start to @end. Returns how far the data were filled before. */
 size_t ublk_filled_claim(struct request *rq, size_t start, size_t end)
 {
 	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);

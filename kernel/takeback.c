@@ -17,27 +17,6 @@
 #define UBLK_SWEEP_MSECS	10
 #define UBLK_SWEEP_INTERVAL	msecs_to_jiffies(UBLK_SWEEP_MSECS)
 
-static bool ublk_queue_has_parked(struct ublk_queue *queue)
-{
-	if (queue->batch)
-		return ublk_batch_has_parked(queue);
-	for (u16 tag = 0; tag < queue->depth; tag++) {
-		if (ublk_slot_is_parked(&queue->slots[tag]))
-			return true;
-	}
-	return false;
-}
-
-/* Does each queue have a command by which the server can be told to leave? */
-bool ublk_server_can_be_told(struct ublk_device *dev)
-{
-	for (u16 i = 0; i < dev->info.nr_hw_queues; i++) {
-		if (!ublk_queue_has_parked(&dev->queues[i]))
-			return false;
-	}
-	return true;
-}
-
 /* Take back the request that a lost ring's task has, or in a batch a lost server. */
 static struct request *ublk_server_abort_lost(struct ublk_device *dev, struct ublk_slot *slot)
 {

@@ -284,24 +284,42 @@ int ublk_device_delete(struct ublk_device *dev);
 int ublk_device_wait_freed(u32 id, u64 serial);
 
 /* state.c: what a device is to the block layer */
-void ublk_device_stop_work(struct work_struct *work);
-int ublk_device_start(struct ublk_device *dev, pid_t pid);
-int ublk_device_stop(struct ublk_device *dev);
-int ublk_device_mark_deleted(struct ublk_device *dev);
-int ublk_device_start_recovery(struct ublk_device *dev);
-int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid);
-int ublk_device_quiesce(struct ublk_device *dev, u64 timeout_ms);
-int ublk_device_try_stop(struct ublk_device *dev);
-int ublk_device_resize(struct ublk_device *dev, u64 sectors);
+bool ublk_device_can_recover(const struct ublk_device *dev);
+bool ublk_device_is_served(const struct ublk_device *dev);
+bool ublk_device_lets_server_in(const struct ublk_device *dev);
+bool ublk_device_lacks_server(const struct ublk_device *dev);
 bool ublk_device_goes_away(struct ublk_device *dev);
+enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered);
+struct gendisk *ublk_device_get_disk(struct ublk_device *dev);
+struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
+int ublk_device_begin_start(struct ublk_device *dev, pid_t pid);
+void ublk_device_fail_start(struct ublk_device *dev);
+void ublk_device_go_live(struct ublk_device *dev, struct gendisk *disk);
 void ublk_device_server_left(struct ublk_device *dev);
 void ublk_device_shut(struct ublk_device *dev);
 void ublk_device_server_closed(struct ublk_device *dev);
-bool ublk_device_lets_server_in(const struct ublk_device *dev);
-bool ublk_device_is_served(const struct ublk_device *dev);
-enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered);
+int ublk_device_try_end_recovery(struct ublk_device *dev, pid_t pid);
+int ublk_device_try_quiesce(struct ublk_device *dev, bool can_be_told);
+void ublk_device_unquiesce(struct ublk_device *dev);
+bool ublk_device_begin_removal(struct ublk_device *dev);
+int ublk_device_begin_stop_if_unused(struct ublk_device *dev, struct gendisk *disk);
+void ublk_device_end_removal(struct ublk_device *dev);
 void ublk_device_disk_freed(struct ublk_device *dev);
-struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
+int ublk_device_mark_deleted(struct ublk_device *dev);
+int ublk_device_resize(struct ublk_device *dev, u64 sectors);
+
+/* start.c: START_DEV */
+int ublk_device_start(struct ublk_device *dev, pid_t pid);
+
+/* stop.c: STOP_DEV */
+void ublk_device_stop_work(struct work_struct *work);
+int ublk_device_stop(struct ublk_device *dev);
+int ublk_device_try_stop(struct ublk_device *dev);
+
+/* recovery.c: from one server to the next */
+int ublk_device_start_recovery(struct ublk_device *dev);
+int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid);
+int ublk_device_quiesce(struct ublk_device *dev, u64 timeout_ms);
 
 /* params.c: SET_PARAMS, GET_PARAMS, queue limits */
 int ublk_params_set(struct ublk_device *dev, void __user *from, u32 len);
@@ -339,7 +357,6 @@ void ublk_server_poll_work(struct work_struct *work);
 int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
 
 /* takeback.c: the server is gone */
-bool ublk_server_can_be_told(struct ublk_device *dev);
 void ublk_server_retire(struct ublk_server *server);
 void ublk_server_gone_work(struct work_struct *work);
 
