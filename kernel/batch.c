@@ -399,15 +399,12 @@ static void ublk_batch_answer_parked(struct ublk_batch *batch)
 {
 	struct ublk_fetch *fetch;
 
-	spin_lock(&batch->lock);
+	guard(spinlock)(&batch->lock);
 	batch->closed = true;
 	while ((fetch = list_first_entry_or_null(&batch->parked, struct ublk_fetch, node))) {
 		list_del_init(&fetch->node);
-		spin_unlock(&batch->lock);
-		io_uring_cmd_done(ublk_fetch_cmd(fetch), UBLK_IO_RES_ABORT, IO_URING_F_UNLOCKED);
-		spin_lock(&batch->lock);
+		ublk_answer_abort(ublk_fetch_cmd(fetch), IO_URING_F_UNLOCKED);
 	}
-	spin_unlock(&batch->lock);
 }
 
 /**

@@ -189,15 +189,17 @@ void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 /**
  * ublk_request_bounce() - there is no server to take a request that has claimed its slot
  * @rq: the request
- * @issue_flags: of the command in the slot, if there is one
+ * @issue_flags: of the command in the slot, if there is one; IO_URING_F_UNLOCKED: the caller need
+ *	not be in its task
  */
 void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
 {
 	struct io_uring_cmd *cmd = ublk_slot_drop(ublk_request_slot(rq));
 
-	if (cmd)
-		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
+	/* First what others wait for. */
 	ublk_request_orphan(rq, false);
+	if (cmd)
+		ublk_answer_abort(cmd, issue_flags);
 }
 
 /**

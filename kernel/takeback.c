@@ -38,7 +38,7 @@ static bool ublk_server_sweep_slot(struct ublk_device *dev, struct ublk_slot *sl
 
 	cmd = ublk_slot_cancel(slot);
 	if (cmd) {
-		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, IO_URING_F_UNLOCKED);
+		ublk_answer_abort(cmd, IO_URING_F_UNLOCKED);
 		return true;
 	}
 	if (ublk_slot_can_be_aborted(slot)) {

@@ -331,6 +331,9 @@ int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id);
 void ublk_queue_free(struct ublk_queue *queue);
 int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma);
 
+/* answer.c: commands of a server that is gone */
+void ublk_answer_abort(struct io_uring_cmd *cmd, unsigned int issue_flags);
+
 /* server_state.c: what is known of a server */
 void ublk_server_send_away(struct ublk_server *server, enum ublk_server_state to);
 void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
