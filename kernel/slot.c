@@ -180,22 +180,13 @@ bool ublk_slot_is_parked(const struct ublk_slot *slot)
 	return state == UBLK_SLOT_ARMED || state == UBLK_SLOT_PINNED;
 }
 
-/* It has a request that ublk_slot_abort() takes away from a server that is gone. */
-bool ublk_slot_can_be_aborted(const struct ublk_slot *slot)
+/*
+ * Who had the slot a moment ago. Whoever acts on that asks once, and then makes the one change that
+ * fits; if that fails, the slot has changed hands, and only another look tells to whom.
+ */
+enum ublk_slot_state ublk_slot_look(const struct ublk_slot *slot)
 {
-	int state = atomic_read(&slot->state);
-
-	return state == UBLK_SLOT_SERVER || state == UBLK_SLOT_OFFERED ||
-	       state == UBLK_SLOT_FAULTING;
-}
-
-/* There is somebody who will park the slot's command, or answer it, and mostly in a moment. */
-bool ublk_slot_is_passing(const struct ublk_slot *slot)
-{
-	int state = atomic_read(&slot->state);
-
-	return state == UBLK_SLOT_CLAIMED || state == UBLK_SLOT_COMMIT ||
-	       state == UBLK_SLOT_FAULTING;
+	return atomic_read(&slot->state);
 }
 
 /* Returns the parked command, which the caller must complete; NULL if none is parked. */

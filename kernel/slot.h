@@ -127,8 +127,7 @@ bool ublk_slot_let_go(struct ublk_slot *slot);
 
 /* The end of a server. */
 bool ublk_slot_is_parked(const struct ublk_slot *slot);
-bool ublk_slot_can_be_aborted(const struct ublk_slot *slot);
-bool ublk_slot_is_passing(const struct ublk_slot *slot);
+enum ublk_slot_state ublk_slot_look(const struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_cancel(struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot);
 void ublk_slot_recall(struct ublk_slot *slot);

@@ -17,38 +17,53 @@
 #define UBLK_SWEEP_MSECS	10
 #define UBLK_SWEEP_INTERVAL	msecs_to_jiffies(UBLK_SWEEP_MSECS)
 
-/* Take back the request that a lost ring's task has, or in a batch a lost server. */
-static struct request *ublk_server_abort_lost(struct ublk_device *dev, struct ublk_slot *slot)
+/* Will nobody commit what the slot's task has, or in a batch the server? */
+static bool ublk_server_slot_is_lost(struct ublk_device *dev, const struct ublk_slot *slot)
 {
-	struct request *rq = NULL;
+	/* The lock keeps the ring. A task that goes to another one just then is late. */
+	guard(spinlock)(&dev->lock);
+	return slot->ring ? slot->ring->lost : dev->server->lost;
+}
 
-	/* The lock keeps slot->ring: a task changes it only while it holds the lock. */
-	spin_lock(&dev->lock);
-	if (slot->ring ? slot->ring->lost : dev->server->lost)
-		rq = ublk_slot_abort(slot);
-	spin_unlock(&dev->lock);
+/* Returns false if there is no command to answer any more. */
+static bool ublk_server_take_command(struct ublk_slot *slot)
+{
+	struct io_uring_cmd *cmd = ublk_slot_cancel(slot);
+
+	if (cmd)
+		ublk_answer_abort(cmd, IO_URING_F_UNLOCKED);
+	return cmd;
+}
+
+/* Returns false if there is no request to take back any more. */
+static bool ublk_server_take_request(struct ublk_slot *slot)
+{
+	struct request *rq = ublk_slot_abort(slot);
+
+	if (rq)
+		ublk_request_abort(rq);
 	return rq;
 }
 
 /* Take back what a slot holds. Returns false if the slot must be looked at again. */
 static bool ublk_server_sweep_slot(struct ublk_device *dev, struct ublk_slot *slot)
 {
-	struct io_uring_cmd *cmd;
-	struct request *rq;
-
-	cmd = ublk_slot_cancel(slot);
-	if (cmd) {
-		ublk_answer_abort(cmd, IO_URING_F_UNLOCKED);
+	switch (ublk_slot_look(slot)) {
+	case UBLK_SLOT_ARMED:
+	case UBLK_SLOT_PINNED:
+		return ublk_server_take_command(slot);
+	case UBLK_SLOT_FAULTING:
+		return ublk_server_slot_is_lost(dev, slot) && ublk_server_take_request(slot);
+	case UBLK_SLOT_OFFERED:
+	case UBLK_SLOT_SERVER:
+		/* Who can still commit does so without parking: see ublk_server_sweep(). */
+		return !ublk_server_slot_is_lost(dev, slot) || ublk_server_take_request(slot);
+	case UBLK_SLOT_CLAIMED:
+	case UBLK_SLOT_COMMIT:
+		return false;
+	default:
 		return true;
 	}
-	if (ublk_slot_can_be_aborted(slot)) {
-		rq = ublk_server_abort_lost(dev, slot);
-		if (rq) {
-			ublk_request_abort(rq);
-			return true;
-		}
-	}
-	return !ublk_slot_is_passing(slot);
 }
 
 /* What is on its way to the task of a lost ring, the newest first. */
@@ -79,7 +94,8 @@ static void ublk_server_sweep_inboxes(struct ublk_server *server)
 /*
  * Returns false if another sweep is needed. A slot that is in SERVER now and is committed later
  * needs none, because the commit sees that the server is gone: the barrier pairs with the
- * exchange that moves such a slot to COMMIT.
+ * exchange that moves such a slot to COMMIT. One that is in COMMIT now needs another, because its
+ * commit may have looked before and parks its command yet.
  */
 static bool ublk_server_sweep(struct ublk_device *dev)
 {
@@ -128,10 +144,8 @@ static void ublk_server_clear_up(struct ublk_server *server)
 		ublk_batch_reopen(queue);
 		for (u16 tag = 0; tag < queue->depth; tag++) {
 			struct ublk_slot *slot = &queue->slots[tag];
-			struct request *rq = ublk_slot_abort(slot);
 
-			if (rq)
-				ublk_request_abort(rq);
+			ublk_server_take_request(slot);
 
 			spin_lock(&dev->lock);
 			if (slot->ring)
