@@ -5,7 +5,8 @@
  *
  * Locks, outermost first. Take none of the earlier while you hold a later one:
  *
- *   io_uring's uring_lock	held when I/O commands and task work come in
+ *   io_uring's uring_lock	held when I/O commands and task work come in; nobody takes it to
+ *				complete an I/O command (answer.c)
  *   ublk_shmem.mutex		shared buffers (shmem.h); takes no other but ublk_devices
  *   ublk_device.mutex		control commands; never taken under uring_lock, and no command is
  *				completed while it is held (completion may need uring_lock)
