@@ -106,6 +106,8 @@ blk_status_t ublk_request_dispatch(struct request *rq)
 		return BLK_STS_OK;
 	}
 
+	/* What it was on an earlier way to a server, or another request before it, is over. */
+	pdu->shared = NULL;
 	blk_mq_start_request(rq);
 	if (slot->queue->batch) {
 		ublk_batch_dispatch(slot->queue, pdu);

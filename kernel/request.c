@@ -61,6 +61,11 @@ static bool ublk_request_share(struct request *rq, const struct ublk_slot *slot,
 	return ublk_shmem_match(slot->queue->dev, rq, addr);
 }
 
+static bool ublk_request_is_shared(struct request *rq)
+{
+	return ((struct ublk_request *)blk_mq_rq_to_pdu(rq))->shared;
+}
+
 static void ublk_request_describe_shared(const struct ublk_slot *slot, u64 where)
 {
 	struct ublksrv_io_desc *desc = ublk_queue_desc(slot->queue, slot->tag);
@@ -292,7 +297,7 @@ static bool ublk_request_collect(struct request *rq, const struct ublk_slot *slo
 	int ret;
 
 	if (req_op(rq) != REQ_OP_READ || outcome->status != BLK_STS_OK ||
-	    !ublk_queue_copies(slot->queue) || ublk_request_is_shared(slot))
+	    !ublk_queue_copies(slot->queue) || ublk_request_is_shared(rq))
 		return true;
 	ret = ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, outcome->bytes, false);
 	/* A buffer that cannot be read will not get better by trying again. */

@@ -64,18 +64,15 @@ void ublk_request_orphan(struct request *rq, bool delivered)
 		ublk_request_fail(rq);
 }
 
-/* Nobody else has written the descriptor's flags since the request was delivered. */
-bool ublk_request_is_shared(const struct ublk_slot *slot)
-{
-	return ublk_queue_desc(slot->queue, slot->tag)->op_flags & UBLK_IO_F_SHMEM_ZC;
-}
-
 /* Nobody uses the request any more. */
-static void ublk_request_settle(struct ublk_slot *slot, struct request *rq,
-				const struct ublk_outcome *outcome, struct io_comp_batch *ended)
+static void ublk_request_settle(struct request *rq, const struct ublk_outcome *outcome,
+				struct io_comp_batch *ended)
 {
-	if ((slot->queue->features & UBLK_F_SHMEM_ZC) && ublk_request_is_shared(slot))
-		ublk_shmem_let_go(((struct ublk_request *)blk_mq_rq_to_pdu(rq))->shared);
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+
+	/* The descriptor says nothing of it: it may still be that of the tag's last request. */
+	if (unlikely(pdu->shared))
+		ublk_shmem_let_go(pdu->shared);
 	if (outcome->orphaned)
 		ublk_request_orphan(rq, true);
 	else if (outcome->again)
@@ -99,7 +96,7 @@ void ublk_request_let_go(struct request *rq)
 	if (!ublk_slot_let_go(slot))
 		return;
 	ublk_filled_judge(rq, &pdu->outcome);
-	ublk_request_settle(slot, rq, &pdu->outcome, NULL);
+	ublk_request_settle(rq, &pdu->outcome, NULL);
 }
 
 /**
@@ -129,7 +126,7 @@ void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
 	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
 
 	if (!ublk_queue_counts_holders(slot->queue)) {
-		ublk_request_settle(slot, rq, outcome, ended);
+		ublk_request_settle(rq, outcome, ended);
 		return;
 	}
 	/* Ordered before the last holder's look by ublk_slot_let_go(). */

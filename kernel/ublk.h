@@ -219,7 +219,7 @@ struct ublk_zone_range {
  * @filled_lock: innermost of all locks
  * @filled: so many bytes of a READ, from the beginning on, are the server's or zeroed (filled.c)
  * @report: what a report of zones is asked about (zoned.c)
- * @shared: the shared buffer it lies in, if it does (shmem.c)
+ * @shared: the shared buffer it was delivered in; NULL: none, or it has only been claimed (shmem.c)
  * @buffer_ring: the io_uring whose buffer table the request was put into before it was delivered;
  *	NULL: none. Only compared
  * @buffer_index: where in that table
@@ -377,7 +377,6 @@ void ublk_request_reject(struct request *rq);
 void ublk_request_fail(struct request *rq);
 void ublk_request_orphan(struct request *rq, bool delivered);
 void ublk_request_end_all(struct io_comp_batch *ended);
-bool ublk_request_is_shared(const struct ublk_slot *slot);
 
 /* request.c: what the server is told of a struct request, and what it answers */
 bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
