@@ -444,16 +444,20 @@ bool ublk_zerocopy_attach(struct ublk_slot *slot, struct request *rq, struct io_
 void ublk_zerocopy_detach(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			  unsigned int issue_flags);
 
-/* batch.c: one command for many tags */
+/* batch.c: one command tells of many requests */
 int ublk_batch_init(struct ublk_queue *queue);
 void ublk_batch_free(struct ublk_queue *queue);
 void ublk_batch_dispatch(struct ublk_queue *queue, struct ublk_request *pdu);
-int ublk_batch_handle(struct ublk_server *server, struct io_uring_cmd *cmd, int opcode,
-		      unsigned int issue_flags);
+int ublk_batch_fetch(struct ublk_queue *queue, struct io_uring_cmd *cmd,
+		     const struct ublk_batch_io *header, unsigned int issue_flags);
 void ublk_batch_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags);
 bool ublk_batch_has_parked(struct ublk_queue *queue);
 bool ublk_batch_close(struct ublk_queue *queue);
 void ublk_batch_reopen(struct ublk_queue *queue);
+
+/* elements.c: one command for many tags */
+int ublk_batch_handle(struct ublk_server *server, struct io_uring_cmd *cmd, int opcode,
+		      unsigned int issue_flags);
 
 static inline void ublk_device_put(struct ublk_device *dev)
 {
