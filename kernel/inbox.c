@@ -19,37 +19,53 @@ static bool ublk_request_inbox_is_of(struct llist_node *inbox, const struct ublk
 	return inbox && ublk_request_slot(blk_mq_rq_from_pdu(oldest)) == slot;
 }
 
-/*
- * Take back what is in @inbox, the oldest first. If that one's command is still to come to its
- * task, nobody else may answer it.
- */
-static void ublk_request_take_back(struct llist_node *inbox, bool has_come,
-				   unsigned int issue_flags)
+static void ublk_request_deliver_all(struct llist_node *requests, unsigned int issue_flags)
 {
 	struct ublk_request *pdu, *next;
 
-	llist_for_each_entry_safe(pdu, next, inbox, inbox) {
-		struct request *rq = blk_mq_rq_from_pdu(pdu);
+	llist_for_each_entry_safe(pdu, next, requests, inbox)
+		ublk_request_deliver(blk_mq_rq_from_pdu(pdu), issue_flags);
+}
 
-		if (has_come) {
-			ublk_request_bounce(rq, issue_flags);
-		} else {
-			ublk_slot_recall(ublk_request_slot(rq));
-			ublk_request_orphan(rq, false);
-		}
-		has_come = true;
-	}
+static void ublk_request_bounce_all(struct llist_node *requests, unsigned int issue_flags)
+{
+	struct ublk_request *pdu, *next;
+
+	llist_for_each_entry_safe(pdu, next, requests, inbox)
+		ublk_request_bounce(blk_mq_rq_from_pdu(pdu), issue_flags);
+}
+
+/* Take back what is in @inbox, the oldest first. That one's command has yet to come to its task. */
+static void ublk_request_recall_all(struct llist_node *inbox, unsigned int issue_flags)
+{
+	struct ublk_request *oldest = llist_entry(inbox, struct ublk_request, inbox);
+	struct request *rq = blk_mq_rq_from_pdu(oldest);
+	struct llist_node *others = inbox->next;
+
+	ublk_slot_recall(ublk_request_slot(rq));
+	ublk_request_orphan(rq, false);
+	ublk_request_bounce_all(others, issue_flags);
 }
 
 /**
  * ublk_request_recall() - take back what was on its way to a task that will not serve it
- * @inbox: of the task's ring, the newest first
+ * @inbox: of the task's ring, the newest first; not empty
  *
  * Context: process.
  */
 void ublk_request_recall(struct llist_node *inbox)
 {
-	ublk_request_take_back(llist_reverse_order(inbox), false, IO_URING_F_UNLOCKED);
+	ublk_request_recall_all(llist_reverse_order(inbox), IO_URING_F_UNLOCKED);
+}
+
+/* The request that sent @cmd was taken back. In @inbox, oldest first, are those of another one. */
+static void ublk_request_come_late(struct io_uring_cmd *cmd, struct ublk_slot *slot,
+				   struct llist_node *inbox, unsigned int issue_flags)
+{
+	if (inbox)
+		ublk_request_recall_all(inbox, issue_flags);
+	ublk_slot_end_recall(slot);
+	io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
 }
 
 /*
@@ -61,25 +77,18 @@ static void ublk_request_empty_inbox(struct io_uring_cmd *cmd, unsigned int issu
 				     bool dead)
 {
 	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
-	struct ublk_request *pdu, *next;
 	struct llist_node *inbox;
-	bool ours;
 
 	if (dead)
 		ublk_server_lost(cmd->file->private_data, NULL);
 
 	inbox = llist_reverse_order(llist_del_all(&slot->ring->inbox));
-	ours = ublk_request_inbox_is_of(inbox, slot);
-	if (unlikely(dead || !ours)) {
-		ublk_request_take_back(inbox, ours, issue_flags);
-	} else {
-		llist_for_each_entry_safe(pdu, next, inbox, inbox)
-			ublk_request_deliver(blk_mq_rq_from_pdu(pdu), issue_flags);
-	}
-	if (unlikely(!ours)) {
-		ublk_slot_end_recall(slot);
-		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
-	}
+	if (unlikely(!ublk_request_inbox_is_of(inbox, slot)))
+		ublk_request_come_late(cmd, slot, inbox, issue_flags);
+	else if (unlikely(dead))
+		ublk_request_bounce_all(inbox, issue_flags);
+	else
+		ublk_request_deliver_all(inbox, issue_flags);
 }
 
 UBLK_DEFINE_CMD_TASK_WORK(ublk_request_inbox_work, ublk_request_empty_inbox)
