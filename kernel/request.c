@@ -82,11 +82,11 @@ static void ublk_request_offer(struct request *rq, struct ublk_slot *slot,
 	io_uring_cmd_done(ublk_slot_offer(slot, rq), UBLK_IO_RES_NEED_GET_DATA, issue_flags);
 }
 
-/* Move the data of a WRITE to the server if that is the driver's task: 0, or what went wrong. */
-static int ublk_request_copy(struct request *rq, const struct ublk_slot *slot)
+/* Move the data of a WRITE to the server if that is the driver's task. */
+static enum ublk_copied ublk_request_copy(struct request *rq, const struct ublk_slot *slot)
 {
 	if (req_op(rq) != REQ_OP_WRITE || !ublk_queue_copies(slot->queue))
-		return 0;
+		return UBLK_COPIED;
 	return ublk_copy_with_server(rq, UBLK_SLOT_CLAIMED, slot->addr, blk_rq_bytes(rq), true);
 }
 
@@ -118,22 +118,29 @@ void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigne
 	ublk_request_reject(rq);
 }
 
+/* The server has not got the data of @rq, which ends or has ended. @copied: why. */
+static void ublk_request_give_up(struct ublk_slot *slot, struct request *rq,
+				 enum ublk_copied copied, unsigned int issue_flags)
+{
+	if (copied == UBLK_COPY_BAD_BUFFER) {
+		/* That is no reason to try again. */
+		ublk_slot_unclaim(slot);
+		ublk_request_fail(rq);
+	} else if (slot->cmd) {
+		/* Others have taken the request back, which may be freed. */
+		io_uring_cmd_done(slot->cmd, UBLK_IO_RES_ABORT, issue_flags);
+	}
+}
+
 /* Make everything ready that the server finds. Returns false if the request has ended instead. */
 static bool ublk_request_prepare_as(struct request *rq, bool shared, u64 where,
 				    struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
-	int ret = shared ? 0 : ublk_request_copy(rq, slot);
+	enum ublk_copied copied = shared ? UBLK_COPIED : ublk_request_copy(rq, slot);
 
-	if (unlikely(ret == -ECANCELED)) {
-		if (slot->cmd)
-			io_uring_cmd_done(slot->cmd, UBLK_IO_RES_ABORT, issue_flags);
-		return false;
-	}
-	if (unlikely(ret)) {
-		/* The server gave a bad buffer. That is no reason to try again. */
-		ublk_slot_unclaim(slot);
-		ublk_request_fail(rq);
+	if (unlikely(copied != UBLK_COPIED)) {
+		ublk_request_give_up(slot, rq, copied, issue_flags);
 		return false;
 	}
 
@@ -238,19 +245,19 @@ bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr)
 int ublk_request_get_data(struct ublk_slot *slot, u64 addr)
 {
 	struct request *rq = slot->rq;
-	int ret;
 
-	ret = ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, blk_rq_bytes(rq), true);
-	if (ret == -ECANCELED)
-		return UBLK_IO_RES_ABORT;
-	if (ret) {
+	switch (ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, blk_rq_bytes(rq), true)) {
+	case UBLK_COPIED:
+		slot->addr = addr;
+		ublk_queue_desc(slot->queue, slot->tag)->addr = addr;
+		ublk_slot_hand_back(slot);
+		return 0;
+	case UBLK_COPY_BAD_BUFFER:
 		ublk_slot_refuse(slot);
-		return ret;
+		return -EFAULT;
+	default:
+		return UBLK_IO_RES_ABORT;
 	}
-	slot->addr = addr;
-	ublk_queue_desc(slot->queue, slot->tag)->addr = addr;
-	ublk_slot_hand_back(slot);
-	return 0;
 }
 
 /*
@@ -294,16 +301,16 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u6
 static bool ublk_request_collect(struct request *rq, const struct ublk_slot *slot, u64 addr,
 				 struct ublk_outcome *outcome)
 {
-	int ret;
+	enum ublk_copied copied;
 
 	if (req_op(rq) != REQ_OP_READ || outcome->status != BLK_STS_OK ||
 	    !ublk_queue_copies(slot->queue) || ublk_request_is_shared(rq))
 		return true;
-	ret = ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, outcome->bytes, false);
+	copied = ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, outcome->bytes, false);
 	/* A buffer that cannot be read will not get better by trying again. */
-	if (ret == -EFAULT)
+	if (copied == UBLK_COPY_BAD_BUFFER)
 		*outcome = (struct ublk_outcome) { .status = BLK_STS_IOERR };
-	return ret != -ECANCELED;
+	return copied != UBLK_COPY_LOST;
 }
 
 /**

@@ -217,7 +217,9 @@ struct ublk_zone_range {
  * @inbox: in ublk_ring.inbox
  * @outcome: set by who commits or aborts, used by the last who lets go (slot.h)
  * @filled_lock: innermost of all locks
- * @filled: so many bytes of a READ, from the beginning on, are the server's or zeroed (filled.c)
+ * @filled: of a READ, up to this byte nothing is left of what the pages held before: all is zeroed,
+ *	written by the server, or claimed by a holder who is writing it and takes back what he does
+ *	not (filled.c). Behind it nothing is known. SIZE_MAX: the server writes to all of it, unseen
  * @report: what a report of zones is asked about (zoned.c)
  * @shared: the shared buffer it was delivered in; NULL: none, or it has only been claimed (shmem.c)
  * @buffer_ring: the io_uring whose buffer table the request was put into before it was delivered;
@@ -412,12 +414,26 @@ struct ublk_copy {
  */
 #define UBLK_FAULT_TRIES	64
 
+/**
+ * enum ublk_copied - what became of a copy between a request and a buffer of the server
+ *
+ * @UBLK_COPIED:		all is there
+ * @UBLK_COPY_BAD_BUFFER:	that is no such buffer
+ * @UBLK_COPY_LOST:		the server dies, so who copied owns neither request nor slot any
+ *				more, but for the command that was in it
+ */
+enum ublk_copied {
+	UBLK_COPIED,
+	UBLK_COPY_BAD_BUFFER,
+	UBLK_COPY_LOST,
+};
+
 /* copy.c: request data <-> server memory */
 bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec);
 bool ublk_copy_fault_in(struct ublk_server *server, const struct iov_iter *user, size_t bytes,
 			bool to_user);
-int ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr, size_t bytes,
-			  bool to_user);
+enum ublk_copied ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr,
+				       size_t bytes, bool to_user);
 size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to);
 size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from);
 void ublk_copy_zeroes(struct request *rq, size_t offset, size_t len);
