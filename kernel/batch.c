@@ -45,6 +45,39 @@ struct ublk_fetch {
 	u16 group;			/* of provided buffers, for the tags */
 };
 
+/**
+ * struct ublk_round - what an active FETCH brings its server
+ * @hands: how its task lets go of all while it waits for memory
+ * @queue: where the requests come from
+ * @cmd: the FETCH
+ * @busy: it may empty the inbox
+ * @count: how many requests are prepared
+ * @requests: those
+ * @tags: theirs
+ */
+struct ublk_round {
+	struct ublk_hands hands;
+	struct ublk_queue *queue;
+	struct io_uring_cmd *cmd;
+	bool busy;
+	unsigned int count;
+	struct request *requests[UBLK_BATCH_TAGS];
+	u16 tags[UBLK_BATCH_TAGS];
+};
+
+/**
+ * enum ublk_told - whether the server was told of the requests of a round
+ *
+ * @UBLK_TOLD:			it was, if there were any
+ * @UBLK_TOLD_BAD_BUFFER:	the tags cannot be written to its buffer; the requests have ended
+ * @UBLK_TOLD_NO_CQE:		there is no place for a completion
+ */
+enum ublk_told {
+	UBLK_TOLD,
+	UBLK_TOLD_BAD_BUFFER,
+	UBLK_TOLD_NO_CQE,
+};
+
 static struct io_uring_cmd *ublk_fetch_cmd(struct ublk_fetch *fetch)
 {
 	return container_of((void *)fetch, struct io_uring_cmd, pdu);
@@ -145,127 +178,164 @@ static void ublk_batch_recall(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 	ublk_request_reject(rq);
 }
 
-/* Returns false if the server's memory is not there. */
-static bool ublk_batch_write_tags(void __user *to, u16 *tags, struct request *const *requests,
-				  unsigned int count)
+/* From now on the round may empty the inbox, unless the server is gone: then others do. */
+static void ublk_round_enter(struct ublk_round *round)
 {
-	bool written;
+	struct ublk_batch *batch = round->queue->batch;
 
-	for (unsigned int i = 0; i < count; i++)
-		tags[i] = requests[i]->tag;
-	pagefault_disable();
-	written = !copy_to_user(to, tags, count * sizeof(u16));
-	pagefault_enable();
-	return written;
+	guard(spinlock)(&batch->lock);
+
+	round->busy = !batch->closed;
+	if (round->busy)
+		batch->busy = true;
+}
+
+static void ublk_round_leave(struct ublk_round *round)
+{
+	struct ublk_batch *batch = round->queue->batch;
+
+	guard(spinlock)(&batch->lock);
+
+	if (round->busy)
+		batch->busy = false;
+	round->busy = false;
 }
 
 /*
- * Wait for the memory that the tags go to, without the requests: see copy.c. Sets how many there
- * still are, and returns whether there is memory now.
+ * The task waits for memory, and that can be to wait for any request of the disk. What is prepared
+ * waits in its slots, and what is not where whoever closes the batch finds it.
  */
-static bool ublk_batch_await_memory(struct ublk_queue *queue, void __user *to,
-				    struct request **requests, unsigned int *count)
+static void ublk_round_lay_down(struct ublk_hands *hands)
 {
-	struct ublk_server *server = queue->dev->server;
+	struct ublk_round *round = container_of(hands, struct ublk_round, hands);
+
+	for (unsigned int i = 0; i < round->count; i++)
+		ublk_slot_begin_fault(&round->queue->slots[round->tags[i]], round->requests[i],
+				      UBLK_SLOT_CLAIMED);
+	ublk_round_leave(round);
+}
+
+static void ublk_round_pick_up(struct ublk_hands *hands)
+{
+	struct ublk_round *round = container_of(hands, struct ublk_round, hands);
 	unsigned int left = 0;
+
+	for (unsigned int i = 0; i < round->count; i++) {
+		/* A request that was taken back can be freed, or used again. */
+		if (!ublk_slot_end_fault(&round->queue->slots[round->tags[i]], UBLK_SLOT_CLAIMED))
+			continue;
+		round->tags[left] = round->tags[i];
+		round->requests[left++] = round->requests[i];
+	}
+	round->count = left;
+	ublk_round_enter(round);
+}
+
+/* Wait for the memory that the tags go to. Returns whether there is some now. */
+static bool ublk_round_await_memory(struct ublk_round *round, void __user *to)
+{
+	struct ublk_server *server = round->queue->dev->server;
 	bool there;
 
-	for (unsigned int i = 0; i < *count; i++)
-		ublk_slot_begin_fault(ublk_request_slot(requests[i]), requests[i],
-				      UBLK_SLOT_CLAIMED);
+	ublk_round_lay_down(&round->hands);
 	ublk_server_begin_fault(server);
-	there = !fault_in_safe_writeable(to, *count * sizeof(u16));
+	there = !fault_in_safe_writeable(to, round->count * sizeof(u16));
 	ublk_server_end_fault(server);
 	if (!there && fatal_signal_pending(current)) {
 		/* The requests are taken back as usual. */
 		ublk_server_lost(server, NULL);
-		*count = 0;
+		round->count = 0;
 		return false;
 	}
-
-	for (unsigned int i = 0; i < *count; i++) {
-		struct ublk_slot *slot = ublk_request_slot(requests[i]);
-
-		if (ublk_slot_end_fault(slot, UBLK_SLOT_CLAIMED))
-			requests[left++] = requests[i];
-	}
-	*count = left;
+	ublk_round_pick_up(&round->hands);
 	return there;
 }
 
-/* Tell the server of requests that are prepared. Returns 0 or -errno, which ends the command. */
-static int ublk_batch_tell(struct ublk_queue *queue, struct io_uring_cmd *cmd,
-			   struct request **requests, unsigned int count,
-			   struct io_br_sel *selected, unsigned int issue_flags)
+/* Returns false if that is no memory to write to. */
+static bool ublk_round_write_tags(struct ublk_round *round, void __user *to)
 {
-	u16 tags[UBLK_BATCH_TAGS];
-	int tries = 0;
-	bool fault;
+	unsigned int tries = 0;
 
-	while ((fault = !ublk_batch_write_tags(selected->addr, tags, requests, count))) {
-		if (++tries > UBLK_FAULT_TRIES ||
-		    !ublk_batch_await_memory(queue, selected->addr, requests, &count))
-			break;
+	while (true) {
+		bool written;
+
+		pagefault_disable();
+		written = !copy_to_user(to, round->tags, round->count * sizeof(u16));
+		pagefault_enable();
+		if (likely(written))
+			return true;
+		if (++tries > UBLK_FAULT_TRIES || !ublk_round_await_memory(round, to))
+			return false;
+	}
+}
+
+/* Tell the server of the requests that are prepared. */
+static enum ublk_told ublk_round_tell(struct ublk_round *round, struct io_br_sel *selected,
+				      unsigned int issue_flags)
+{
+	struct ublk_slot *slots = round->queue->slots;
+
+	if (unlikely(!ublk_round_write_tags(round, selected->addr))) {
+		for (unsigned int i = 0; i < round->count; i++)
+			ublk_request_withdraw(round->requests[i], round->cmd, issue_flags);
+		/* The server gets its buffer back and no completion. */
+		selected->val = 0;
+		io_uring_mshot_cmd_post_cqe(round->cmd, selected, issue_flags);
+		return UBLK_TOLD_BAD_BUFFER;
 	}
 
 	/* First the slots: once told, the server may commit at once and from any task. */
-	for (unsigned int i = 0; i < count; i++) {
-		if (fault)
-			ublk_request_withdraw(requests[i], cmd, issue_flags);
-		else
-			ublk_slot_deliver(&queue->slots[tags[i]], requests[i]);
-	}
+	for (unsigned int i = 0; i < round->count; i++)
+		ublk_slot_deliver(&slots[round->tags[i]], round->requests[i]);
+	/* Without bytes, as above. */
+	selected->val = round->count * sizeof(u16);
+	if (!io_uring_mshot_cmd_post_cqe(round->cmd, selected, issue_flags) || !round->count)
+		return UBLK_TOLD;
+	return UBLK_TOLD_NO_CQE;
+}
 
-	/* Without bytes the server gets its buffer back and no completion. */
-	selected->val = fault ? 0 : count * sizeof(u16);
-	if (!io_uring_mshot_cmd_post_cqe(cmd, selected, issue_flags))
-		return 0;
-	if (fault)
-		return -EFAULT;
-	for (unsigned int i = 0; i < count; i++)
-		ublk_batch_recall(&queue->slots[tags[i]], cmd, issue_flags);
-	return count ? -ENOMEM : 0;
+/* Prepare requests, as many as there are and the server has room for. */
+static void ublk_round_collect(struct ublk_round *round, unsigned int room,
+			       unsigned int issue_flags)
+{
+	while (round->count < room && round->busy) {
+		struct request *rq = ublk_batch_pop(round->queue->batch);
+
+		if (!rq)
+			break;
+		if (!ublk_request_prepare(rq, round->cmd, &round->hands, issue_flags))
+			continue;
+		round->tags[round->count] = rq->tag;
+		round->requests[round->count++] = rq;
+	}
 }
 
 /* Fill one of the server's buffers. Returns 0 or -errno, which ends the command. */
-static int ublk_batch_deliver(struct ublk_queue *queue, struct io_uring_cmd *cmd,
-			      unsigned int issue_flags)
+static int ublk_round_deliver(struct ublk_round *round, unsigned int issue_flags)
 {
-	struct ublk_fetch *fetch = io_uring_cmd_to_pdu(cmd, struct ublk_fetch);
-	struct request *requests[UBLK_BATCH_TAGS];
+	struct ublk_fetch *fetch = io_uring_cmd_to_pdu(round->cmd, struct ublk_fetch);
 	struct io_br_sel selected;
-	unsigned int count = 0;
 	size_t room = 0;
-	int ret;
 
-	selected = io_uring_cmd_buffer_select(cmd, fetch->group, &room, issue_flags);
+	selected = io_uring_cmd_buffer_select(round->cmd, fetch->group, &room, issue_flags);
 	if (selected.val < 0)
 		return selected.val;
 	if (!selected.addr)
 		return -ENOBUFS;
 
-	room = min(room / sizeof(u16), ARRAY_SIZE(requests));
-	while (count < room) {
-		struct request *rq = ublk_batch_pop(queue->batch);
-
-		if (!rq)
-			break;
-		if (ublk_request_prepare(rq, cmd, issue_flags))
-			requests[count++] = rq;
+	room = min(room / sizeof(u16), ARRAY_SIZE(round->requests));
+	ublk_round_collect(round, room, issue_flags);
+	switch (ublk_round_tell(round, &selected, issue_flags)) {
+	case UBLK_TOLD:
+		return room ? 0 : -EINVAL;
+	case UBLK_TOLD_BAD_BUFFER:
+		return -EFAULT;
+	default:
+		for (unsigned int i = 0; i < round->count; i++)
+			ublk_batch_recall(&round->queue->slots[round->tags[i]], round->cmd,
+					  issue_flags);
+		return -ENOMEM;
 	}
-	ret = ublk_batch_tell(queue, cmd, requests, count, &selected, issue_flags);
-	return ret ?: (room ? 0 : -EINVAL);
-}
-
-/* Returns false if that is not the caller's task any more. */
-static bool ublk_batch_begin_to_empty(struct ublk_batch *batch)
-{
-	guard(spinlock)(&batch->lock);
-
-	if (batch->closed)
-		return false;
-	batch->busy = true;
-	return true;
 }
 
 /* In the task of an active FETCH: empty the inbox, then let another one do so. */
@@ -274,20 +344,26 @@ static void ublk_batch_carry(struct io_uring_cmd *cmd, unsigned int issue_flags,
 	struct ublk_fetch *fetch = io_uring_cmd_to_pdu(cmd, struct ublk_fetch);
 	struct ublk_queue *queue = fetch->queue;
 	struct ublk_batch *batch = queue->batch;
-	struct ublk_fetch *next;
-	bool busy = false;
 	int ret = UBLK_IO_RES_ABORT;
+	struct ublk_fetch *next;
+	struct ublk_round round;
 
+	round.hands.lay_down = ublk_round_lay_down;
+	round.hands.pick_up = ublk_round_pick_up;
+	round.queue = queue;
+	round.cmd = cmd;
+	round.busy = false;
+	round.count = 0;
 	if (dead)
 		ublk_server_dismiss(queue->dev);
 	else
-		busy = ublk_batch_begin_to_empty(batch);
-	if (busy)
-		ret = ublk_batch_deliver(queue, cmd, issue_flags);
+		ublk_round_enter(&round);
+	if (round.busy)
+		ret = ublk_round_deliver(&round, issue_flags);
 
 	spin_lock(&batch->lock);
 	batch->active = false;
-	if (busy)
+	if (round.busy)
 		batch->busy = false;
 	if (batch->closed && !ret)
 		ret = UBLK_IO_RES_ABORT;

@@ -157,15 +157,36 @@ out:
 	return ret;
 }
 
+/**
+ * struct ublk_commit - a COMMIT under way
+ * @hands: how it lets go of requests while it waits for the memory that one more goes to
+ * @ended: requests that are done but for their end
+ */
+struct ublk_commit {
+	struct ublk_hands hands;
+	struct io_comp_batch ended;
+};
+
+/* A page fault may have to wait for what these hold: their tags. */
+static void ublk_commit_lay_down(struct ublk_hands *hands)
+{
+	ublk_request_end_all(&container_of(hands, struct ublk_commit, hands)->ended);
+}
+
+static void ublk_commit_pick_up(struct ublk_hands *hands)
+{
+}
+
 static int ublk_batch_commit_one(struct ublk_server *server, struct ublk_queue *queue,
 				 struct io_uring_cmd *cmd, const struct ublk_element *element,
-				 struct io_comp_batch *ended, unsigned int issue_flags)
+				 struct ublk_commit *commit, unsigned int issue_flags)
 {
 	struct ublk_answer answer = {
 		.result = element->result,
 		.addr = element->addr,
 		.next = element->next,
-		.ended = ended,
+		.ended = &commit->ended,
+		.hands = &commit->hands,
 	};
 	struct ublk_slot *slot;
 
@@ -199,7 +220,10 @@ static int ublk_batch_commit(struct ublk_server *server, struct ublk_queue *queu
 	u8 elements[UBLK_BATCH_RESULTS * UBLK_BATCH_MAX_ELEMENT];
 	unsigned int total = header->nr_elem * header->elem_bytes;
 	unsigned int done = 0, read = 0, start = 0;
-	DEFINE_IO_COMP_BATCH(ended);
+	struct ublk_commit commit = {
+		.hands.lay_down = ublk_commit_lay_down,
+		.hands.pick_up = ublk_commit_pick_up,
+	};
 	int ret = 0;
 
 	while (done < total) {
@@ -208,19 +232,18 @@ static int ublk_batch_commit(struct ublk_server *server, struct ublk_queue *queu
 		if (done == read) {
 			start = done;
 			read = min(total, done + UBLK_BATCH_RESULTS * header->elem_bytes);
-			/* A page fault may have to wait for what these hold: their tags. */
-			ublk_request_end_all(&ended);
+			ublk_commit_lay_down(&commit.hands);
 			ret = -EFAULT;
 			if (copy_from_user(elements, from + start, read - start))
 				break;
 		}
 		element = ublk_batch_decode(queue, header, elements + done - start);
-		ret = ublk_batch_commit_one(server, queue, cmd, &element, &ended, issue_flags);
+		ret = ublk_batch_commit_one(server, queue, cmd, &element, &commit, issue_flags);
 		if (ret)
 			break;
 		done += header->elem_bytes;
 	}
-	ublk_request_end_all(&ended);
+	ublk_request_end_all(&commit.ended);
 	return done ?: ret;
 }
 

@@ -11,6 +11,20 @@
 #include "slot.h"
 #include "ublk.h"
 
+/**
+ * struct ublk_burst - requests that a task has taken from its inbox
+ * @hands: how it lets go of them while it waits for memory
+ * @rest: not delivered yet, the oldest first
+ * @laid_down: the commands of those, meanwhile
+ * @issue_flags: of all commands of the task
+ */
+struct ublk_burst {
+	struct ublk_hands hands;
+	struct llist_node *rest;
+	struct io_uring_cmd *laid_down;
+	unsigned int issue_flags;
+};
+
 /* The oldest in an inbox found it empty, and sent its command to the task: is it this slot's? */
 static bool ublk_request_inbox_is_of(struct llist_node *inbox, const struct ublk_slot *slot)
 {
@@ -19,12 +33,77 @@ static bool ublk_request_inbox_is_of(struct llist_node *inbox, const struct ublk
 	return inbox && ublk_request_slot(blk_mq_rq_from_pdu(oldest)) == slot;
 }
 
-static void ublk_request_deliver_all(struct llist_node *requests, unsigned int issue_flags)
+/*
+ * The rest of a burst waits in its slots while the task waits for memory. A request that is taken
+ * back there can be used again at once; the commands stay the task's, so they make up the list.
+ */
+static void ublk_burst_lay_down(struct ublk_hands *hands)
 {
+	struct ublk_burst *burst = container_of(hands, struct ublk_burst, hands);
+	struct io_uring_cmd **end = &burst->laid_down;
 	struct ublk_request *pdu, *next;
 
-	llist_for_each_entry_safe(pdu, next, requests, inbox)
-		ublk_request_deliver(blk_mq_rq_from_pdu(pdu), issue_flags);
+	llist_for_each_entry_safe(pdu, next, burst->rest, inbox) {
+		struct request *rq = blk_mq_rq_from_pdu(pdu);
+		struct ublk_slot *slot = ublk_request_slot(rq);
+
+		*end = slot->cmd;
+		end = &io_uring_cmd_to_pdu(slot->cmd, struct ublk_parked)->next;
+		ublk_slot_begin_fault(slot, rq, UBLK_SLOT_CLAIMED);
+	}
+	*end = NULL;
+}
+
+static void ublk_burst_pick_up(struct ublk_hands *hands)
+{
+	struct ublk_burst *burst = container_of(hands, struct ublk_burst, hands);
+	struct io_uring_cmd *cmd = burst->laid_down;
+	struct llist_node **end = &burst->rest;
+
+	while (cmd) {
+		struct ublk_parked *parked = io_uring_cmd_to_pdu(cmd, struct ublk_parked);
+		struct io_uring_cmd *next = parked->next;
+		struct ublk_slot *slot = parked->slot;
+
+		if (ublk_slot_end_fault(slot, UBLK_SLOT_CLAIMED)) {
+			struct ublk_request *pdu = blk_mq_rq_to_pdu(slot->rq);
+
+			*end = &pdu->inbox;
+			end = &pdu->inbox.next;
+		} else {
+			io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, burst->issue_flags);
+		}
+		cmd = next;
+	}
+	*end = NULL;
+}
+
+static void ublk_burst_deliver(struct llist_node *requests, unsigned int issue_flags)
+{
+	struct ublk_burst burst = {
+		.hands.lay_down = ublk_burst_lay_down,
+		.hands.pick_up = ublk_burst_pick_up,
+		.rest = requests,
+		.issue_flags = issue_flags,
+	};
+
+	while (burst.rest) {
+		struct ublk_request *pdu = llist_entry(burst.rest, struct ublk_request, inbox);
+
+		burst.rest = burst.rest->next;
+		ublk_request_deliver(blk_mq_rq_from_pdu(pdu), &burst.hands, issue_flags);
+	}
+}
+
+static void ublk_request_deliver_all(struct llist_node *requests, unsigned int issue_flags)
+{
+	struct ublk_request *oldest = llist_entry(requests, struct ublk_request, inbox);
+
+	/* Often there is but one, and no rest to care for. */
+	if (requests->next)
+		ublk_burst_deliver(requests, issue_flags);
+	else
+		ublk_request_deliver(blk_mq_rq_from_pdu(oldest), &ublk_empty_hands, issue_flags);
 }
 
 static void ublk_request_bounce_all(struct llist_node *requests, unsigned int issue_flags)
@@ -76,7 +155,7 @@ static void ublk_request_come_late(struct io_uring_cmd *cmd, struct ublk_slot *s
 static void ublk_request_empty_inbox(struct io_uring_cmd *cmd, unsigned int issue_flags,
 				     bool dead)
 {
-	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
+	struct ublk_slot *slot = io_uring_cmd_to_pdu(cmd, struct ublk_parked)->slot;
 	struct llist_node *inbox;
 
 	if (dead)

@@ -83,11 +83,13 @@ static void ublk_request_offer(struct request *rq, struct ublk_slot *slot,
 }
 
 /* Move the data of a WRITE to the server if that is the driver's task. */
-static enum ublk_copied ublk_request_copy(struct request *rq, const struct ublk_slot *slot)
+static enum ublk_copied ublk_request_copy(struct request *rq, const struct ublk_slot *slot,
+					  struct ublk_hands *hands)
 {
 	if (req_op(rq) != REQ_OP_WRITE || !ublk_queue_copies(slot->queue))
 		return UBLK_COPIED;
-	return ublk_copy_with_server(rq, UBLK_SLOT_CLAIMED, slot->addr, blk_rq_bytes(rq), true);
+	return ublk_copy_with_server(rq, UBLK_SLOT_CLAIMED, slot->addr, blk_rq_bytes(rq), true,
+				     hands);
 }
 
 static void ublk_request_count_holders(struct request *rq, struct ublk_slot *slot, bool shared)
@@ -134,10 +136,11 @@ static void ublk_request_give_up(struct ublk_slot *slot, struct request *rq,
 
 /* Make everything ready that the server finds. Returns false if the request has ended instead. */
 static bool ublk_request_prepare_as(struct request *rq, bool shared, u64 where,
-				    struct io_uring_cmd *cmd, unsigned int issue_flags)
+				    struct io_uring_cmd *cmd, struct ublk_hands *hands,
+				    unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
-	enum ublk_copied copied = shared ? UBLK_COPIED : ublk_request_copy(rq, slot);
+	enum ublk_copied copied = shared ? UBLK_COPIED : ublk_request_copy(rq, slot, hands);
 
 	if (unlikely(copied != UBLK_COPIED)) {
 		ublk_request_give_up(slot, rq, copied, issue_flags);
@@ -159,28 +162,31 @@ static bool ublk_request_prepare_as(struct request *rq, bool shared, u64 where,
  * ublk_request_prepare() - make everything ready that the server finds when it gets a request
  * @rq: has claimed its slot
  * @cmd: of the server, by which it will be told
+ * @hands: what the task has in hand besides
  * @issue_flags: of @cmd
  *
  * Runs in the server's task.
  *
  * Return: false if that failed; then the request has ended.
  */
-bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags)
+bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, struct ublk_hands *hands,
+			  unsigned int issue_flags)
 {
 	u64 where = 0;
 	bool shared = ublk_request_share(rq, ublk_request_slot(rq), &where);
 
-	return ublk_request_prepare_as(rq, shared, where, cmd, issue_flags);
+	return ublk_request_prepare_as(rq, shared, where, cmd, hands, issue_flags);
 }
 
 /**
  * ublk_request_deliver() - give the server a request
  * @rq: has claimed its slot, in which there is a command
+ * @hands: what the task has in hand besides
  * @issue_flags: of that command
  *
  * Runs in the server's task.
  */
-void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
+void ublk_request_deliver(struct request *rq, struct ublk_hands *hands, unsigned int issue_flags)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
 	struct io_uring_cmd *cmd;
@@ -192,7 +198,7 @@ void ublk_request_deliver(struct request *rq, unsigned int issue_flags)
 		ublk_request_offer(rq, slot, issue_flags);
 		return;
 	}
-	if (!ublk_request_prepare_as(rq, shared, where, slot->cmd, issue_flags))
+	if (!ublk_request_prepare_as(rq, shared, where, slot->cmd, hands, issue_flags))
 		return;
 	cmd = ublk_slot_deliver(slot, rq);
 	io_uring_cmd_done(cmd, UBLK_IO_RES_OK, issue_flags);
@@ -246,7 +252,8 @@ int ublk_request_get_data(struct ublk_slot *slot, u64 addr)
 {
 	struct request *rq = slot->rq;
 
-	switch (ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, blk_rq_bytes(rq), true)) {
+	switch (ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, blk_rq_bytes(rq), true,
+				      &ublk_empty_hands)) {
 	case UBLK_COPIED:
 		slot->addr = addr;
 		ublk_queue_desc(slot->queue, slot->tag)->addr = addr;
@@ -298,15 +305,16 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u6
 }
 
 /* Fetch what was read, if that is the driver's task. Returns false if the request was lost. */
-static bool ublk_request_collect(struct request *rq, const struct ublk_slot *slot, u64 addr,
-				 struct ublk_outcome *outcome)
+static bool ublk_request_collect(struct request *rq, const struct ublk_slot *slot,
+				 const struct ublk_answer *answer, struct ublk_outcome *outcome)
 {
 	enum ublk_copied copied;
 
 	if (req_op(rq) != REQ_OP_READ || outcome->status != BLK_STS_OK ||
 	    !ublk_queue_copies(slot->queue) || ublk_request_is_shared(rq))
 		return true;
-	copied = ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, addr, outcome->bytes, false);
+	copied = ublk_copy_with_server(rq, UBLK_SLOT_COMMIT, answer->addr, outcome->bytes, false,
+				       answer->hands);
 	/* A buffer that cannot be read will not get better by trying again. */
 	if (copied == UBLK_COPY_BAD_BUFFER)
 		*outcome = (struct ublk_outcome) { .status = BLK_STS_IOERR };
@@ -332,7 +340,7 @@ bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 	bool gone;
 
 	outcome = ublk_request_judge(rq, answer->result, answer->addr);
-	if (unlikely(!ublk_request_collect(rq, slot, answer->addr, &outcome)))
+	if (unlikely(!ublk_request_collect(rq, slot, answer, &outcome)))
 		return false;
 	/*
 	 * A dismissal after this look finds the slot in UBLK_SLOT_COMMIT or later: see

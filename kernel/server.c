@@ -55,7 +55,7 @@ static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
 		return -ENOMEM;
 
 	/* Before others can see the command: they may answer it, which undoes the mark. */
-	*io_uring_cmd_to_pdu(cmd, struct ublk_slot *) = slot;
+	io_uring_cmd_to_pdu(cmd, struct ublk_parked)->slot = slot;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 
 	spin_lock(&server->dev->lock);
@@ -105,6 +105,7 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 		.addr = addr,
 		.next = ublk_queue_copies(slot->queue) ? addr : 0,
 		.park = cmd,
+		.hands = &ublk_empty_hands,
 	};
 	const void *io_uring = io_uring_cmd_ctx_handle(cmd);
 	int ret;
@@ -125,7 +126,7 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 	if (!ublk_slot_take(slot))
 		return UBLK_IO_RES_ABORT;
 
-	*io_uring_cmd_to_pdu(cmd, struct ublk_slot *) = slot;
+	io_uring_cmd_to_pdu(cmd, struct ublk_parked)->slot = slot;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 	if (!ublk_request_finish(slot, cmd, &answer, issue_flags))
 		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
@@ -207,7 +208,7 @@ UBLK_DEFINE_CMD_TASK_WORK(ublk_server_handle_in_task, ublk_server_handle_late)
 /* io_uring wants the parked command back: its task exits, execs, or its ring is closed. */
 static void ublk_server_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
-	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
+	struct ublk_slot *slot = io_uring_cmd_to_pdu(cmd, struct ublk_parked)->slot;
 	struct ublk_server *server = cmd->file->private_data;
 	struct io_uring_cmd *parked;
 

@@ -245,6 +245,7 @@ struct ublk_request {
  *	registered (zerocopy.c)
  * @park: the command that waits for the slot's next request; NULL with UBLK_F_BATCH_IO
  * @ended: collects requests that ublk_request_end_all() is to end; NULL: they end at once
+ * @hands: what the task that commits has in hand
  */
 struct ublk_answer {
 	s32 result;
@@ -252,9 +253,31 @@ struct ublk_answer {
 	u64 next;
 	struct io_uring_cmd *park;
 	struct io_comp_batch *ended;
+	struct ublk_hands *hands;
 };
 
 /* work.c: workqueues */
+/**
+ * struct ublk_parked - what a FETCH or COMMIT of one tag carries with it
+ * @slot: the tag's
+ * @next: the next command whose request its task has laid down (inbox.c)
+ */
+struct ublk_parked {
+	struct ublk_slot *slot;
+	struct io_uring_cmd *next;
+};
+
+/**
+ * struct ublk_hands - requests that a task of the server has in hand while it copies another one
+ * @lay_down: the task is about to wait for memory, maybe for the end of one of them: leave them
+ *	where they are looked for when the server dies
+ * @pick_up: it goes on: take those that are still there
+ */
+struct ublk_hands {
+	void (*lay_down)(struct ublk_hands *hands);
+	void (*pick_up)(struct ublk_hands *hands);
+};
+
 /* For work that may wait for a server to answer: ublk_start.work, stop_work, scan_work. */
 extern struct workqueue_struct *ublk_workqueue;
 /* For work that waits for nobody, and that the above may need to get on: gone_work, poll. */
@@ -381,9 +404,10 @@ void ublk_request_orphan(struct request *rq, bool delivered);
 void ublk_request_end_all(struct io_comp_batch *ended);
 
 /* request.c: what the server is told of a struct request, and what it answers */
-bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
+bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, struct ublk_hands *hands,
+			  unsigned int issue_flags);
 void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
-void ublk_request_deliver(struct request *rq, unsigned int issue_flags);
+void ublk_request_deliver(struct request *rq, struct ublk_hands *hands, unsigned int issue_flags);
 void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
 bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			 const struct ublk_answer *answer, unsigned int issue_flags);
@@ -429,11 +453,12 @@ enum ublk_copied {
 };
 
 /* copy.c: request data <-> server memory */
+extern struct ublk_hands ublk_empty_hands;
 bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec);
 bool ublk_copy_fault_in(struct ublk_server *server, const struct iov_iter *user, size_t bytes,
 			bool to_user);
 enum ublk_copied ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr,
-				       size_t bytes, bool to_user);
+				       size_t bytes, bool to_user, struct ublk_hands *hands);
 size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to);
 size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from);
 void ublk_copy_zeroes(struct request *rq, size_t offset, size_t len);
