@@ -139,6 +139,7 @@ void ublk_batch_dispatch(struct ublk_queue *queue, struct ublk_request *pdu)
 	struct ublk_batch *batch = queue->batch;
 	struct ublk_fetch *fetch;
 
+	pdu->prepared = false;
 	/* Who added to an inbox that was not empty relies on who found it empty. */
 	if (!llist_add(&pdu->inbox, &batch->inbox))
 		return;
@@ -161,21 +162,6 @@ static struct request *ublk_batch_pop(struct ublk_batch *batch)
 	pdu = llist_entry(batch->ready, struct ublk_request, inbox);
 	batch->ready = batch->ready->next;
 	return blk_mq_rq_from_pdu(pdu);
-}
-
-/* The server was not told of the request in @slot, and will not be. */
-static void ublk_batch_recall(struct ublk_slot *slot, struct io_uring_cmd *cmd,
-			      unsigned int issue_flags)
-{
-	struct request *rq;
-
-	/* It may have committed all the same. */
-	if (!ublk_slot_take(slot))
-		return;
-	rq = slot->rq;
-	ublk_zerocopy_detach(slot, cmd, issue_flags);
-	ublk_slot_rearm(slot, NULL, slot->addr);
-	ublk_request_reject(rq);
 }
 
 /* From now on the round may empty the inbox, unless the server is gone: then others do. */
@@ -294,6 +280,32 @@ static enum ublk_told ublk_round_tell(struct ublk_round *round, struct io_br_sel
 	return UBLK_TOLD_NO_CQE;
 }
 
+/*
+ * There was no place for a completion. What the server has not been told of waits for the next
+ * FETCH, or is taken back if there will be none. It may have committed some all the same.
+ */
+static void ublk_round_put_back(struct ublk_round *round, unsigned int issue_flags)
+{
+	struct ublk_batch *batch = round->queue->batch;
+
+	/* The last first: they stay the oldest, in their order. */
+	for (unsigned int i = round->count; i--;) {
+		struct ublk_slot *slot = &round->queue->slots[round->tags[i]];
+		struct ublk_request *pdu;
+
+		if (!ublk_slot_take(slot))
+			continue;
+		pdu = blk_mq_rq_to_pdu(slot->rq);
+		ublk_request_put_back(slot, round->cmd, issue_flags);
+		if (round->busy) {
+			pdu->inbox.next = batch->ready;
+			batch->ready = &pdu->inbox;
+		} else {
+			ublk_request_bounce(blk_mq_rq_from_pdu(pdu), issue_flags);
+		}
+	}
+}
+
 /* Prepare requests, as many as there are and the server has room for. */
 static void ublk_round_collect(struct ublk_round *round, unsigned int room,
 			       unsigned int issue_flags)
@@ -331,10 +343,8 @@ static int ublk_round_deliver(struct ublk_round *round, unsigned int issue_flags
 	case UBLK_TOLD_BAD_BUFFER:
 		return -EFAULT;
 	default:
-		for (unsigned int i = 0; i < round->count; i++)
-			ublk_batch_recall(&round->queue->slots[round->tags[i]], round->cmd,
-					  issue_flags);
-		return -ENOMEM;
+		ublk_round_put_back(round, issue_flags);
+		return -ENOBUFS;
 	}
 }
 

@@ -120,6 +120,16 @@ void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigne
 	ublk_request_reject(rq);
 }
 
+/* The last that makes a request ready. Returns false if it has ended instead. */
+static bool ublk_request_attach(struct request *rq, struct io_uring_cmd *cmd,
+				unsigned int issue_flags)
+{
+	if (likely(ublk_zerocopy_attach(ublk_request_slot(rq), rq, cmd, issue_flags)))
+		return true;
+	ublk_request_withdraw(rq, cmd, issue_flags);
+	return false;
+}
+
 /* The server has not got the data of @rq, which ends or has ended. @copied: why. */
 static void ublk_request_give_up(struct ublk_slot *slot, struct request *rq,
 				 enum ublk_copied copied, unsigned int issue_flags)
@@ -151,11 +161,7 @@ static bool ublk_request_prepare_as(struct request *rq, bool shared, u64 where,
 	if (shared)
 		ublk_request_describe_shared(slot, where);
 	ublk_request_count_holders(rq, slot, shared);
-	if (!ublk_zerocopy_attach(slot, rq, cmd, issue_flags)) {
-		ublk_request_withdraw(rq, cmd, issue_flags);
-		return false;
-	}
-	return true;
+	return ublk_request_attach(rq, cmd, issue_flags);
 }
 
 /**
@@ -172,10 +178,34 @@ static bool ublk_request_prepare_as(struct request *rq, bool shared, u64 where,
 bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, struct ublk_hands *hands,
 			  unsigned int issue_flags)
 {
+	const struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
 	u64 where = 0;
-	bool shared = ublk_request_share(rq, ublk_request_slot(rq), &where);
+	bool shared;
 
+	if (unlikely(pdu->prepared))
+		return ublk_request_attach(rq, cmd, issue_flags);
+	shared = ublk_request_share(rq, ublk_request_slot(rq), &where);
 	return ublk_request_prepare_as(rq, shared, where, cmd, hands, issue_flags);
+}
+
+/**
+ * ublk_request_put_back() - the server could not be told of a request that was delivered
+ * @slot: in UBLK_SLOT_COMMIT, owned by the caller; the request goes on owning it, CLAIMED again
+ * @cmd: by which the server should have been told
+ * @issue_flags: of @cmd
+ *
+ * All stays prepared but for what is in the ring of @cmd: another one may tell the server. Others
+ * may hold the request already, because a server can guess.
+ */
+void ublk_request_put_back(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			   unsigned int issue_flags)
+{
+	struct ublk_request *pdu = blk_mq_rq_to_pdu(slot->rq);
+
+	ublk_zerocopy_detach(slot, cmd, issue_flags);
+	ublk_queue_desc(slot->queue, slot->tag)->op_flags &= ~UBLK_IO_F_NEED_REG_BUF;
+	pdu->prepared = true;
+	ublk_slot_take_back(slot);
 }
 
 /**
@@ -212,10 +242,15 @@ void ublk_request_deliver(struct request *rq, struct ublk_hands *hands, unsigned
  */
 void ublk_request_bounce(struct request *rq, unsigned int issue_flags)
 {
-	struct io_uring_cmd *cmd = ublk_slot_drop(ublk_request_slot(rq));
+	const struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
+	struct ublk_slot *slot = ublk_request_slot(rq);
+	struct io_uring_cmd *cmd = ublk_slot_drop(slot);
 
 	/* First what others wait for. */
-	ublk_request_orphan(rq, false);
+	if (slot->queue->batch && pdu->prepared)
+		ublk_request_untell(rq);
+	else
+		ublk_request_orphan(rq, false);
 	if (cmd)
 		ublk_answer_abort(cmd, issue_flags);
 }
@@ -299,7 +334,7 @@ static struct ublk_outcome ublk_request_judge(struct request *rq, s32 result, u6
 		return (struct ublk_outcome) { .status = BLK_STS_IOERR };
 	return (struct ublk_outcome) {
 		.status = BLK_STS_OK,
-		.again = bytes < blk_rq_bytes(rq),
+		.sequel = bytes < blk_rq_bytes(rq) ? UBLK_SEQUEL_AGAIN : UBLK_SEQUEL_END,
 		.bytes = bytes,
 	};
 }

@@ -73,9 +73,9 @@ static void ublk_request_settle(struct request *rq, const struct ublk_outcome *o
 	/* The descriptor says nothing of it: it may still be that of the tag's last request. */
 	if (unlikely(pdu->shared))
 		ublk_shmem_let_go(pdu->shared);
-	if (outcome->orphaned)
-		ublk_request_orphan(rq, true);
-	else if (outcome->again)
+	if (unlikely(outcome->sequel >= UBLK_SEQUEL_ORPHANED))
+		ublk_request_orphan(rq, outcome->sequel == UBLK_SEQUEL_ORPHANED);
+	else if (unlikely(outcome->sequel == UBLK_SEQUEL_AGAIN))
 		ublk_request_end_some(rq, outcome->bytes);
 	else if (outcome->status != BLK_STS_OK ||
 		 !blk_mq_add_to_batch(rq, ended, false, blk_mq_end_request_batch))
@@ -137,7 +137,15 @@ void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
 /* The server had the request and will not answer. */
 void ublk_request_abort(struct request *rq)
 {
-	const struct ublk_outcome outcome = { .status = BLK_STS_IOERR, .orphaned = true };
+	const struct ublk_outcome outcome = { .sequel = UBLK_SEQUEL_ORPHANED };
+
+	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome, NULL);
+}
+
+/* The request was prepared, but the server is gone before it could be told. */
+void ublk_request_untell(struct request *rq)
+{
+	const struct ublk_outcome outcome = { .sequel = UBLK_SEQUEL_UNTOLD };
 
 	ublk_request_conclude(ublk_request_slot(rq), rq, &outcome, NULL);
 }

@@ -109,6 +109,12 @@ void ublk_slot_hand_back(struct ublk_slot *slot)
 	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_SERVER));
 }
 
+/* The server does not know of the request yet, which has to be delivered once more. */
+void ublk_slot_take_back(struct ublk_slot *slot)
+{
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_CLAIMED));
+}
+
 /* The server's buffer was no good: it may give another one. */
 void ublk_slot_refuse(struct ublk_slot *slot)
 {

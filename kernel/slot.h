@@ -10,6 +10,9 @@
  *                   | +--- unclaim --+                  |              |
  *                   +------------------- rearm ---------|--------------+
  *
+ *   What could not be told the server after all is moved from SERVER to COMMIT, and back to CLAIMED
+ *   by take_back, to be delivered later.
+ *
  *   A request whose data the server takes later goes a longer way: offer moves CLAIMED to
  *   OFFERED, take_offered that to COMMIT while the data is copied, then hand_back to SERVER, or
  *   refuse back to OFFERED.
@@ -114,6 +117,7 @@ struct io_uring_cmd *ublk_slot_offer(struct ublk_slot *slot, struct request *rq)
 bool ublk_slot_is_offered(const struct ublk_slot *slot);
 bool ublk_slot_take_offered(struct ublk_slot *slot);
 void ublk_slot_hand_back(struct ublk_slot *slot);
+void ublk_slot_take_back(struct ublk_slot *slot);
 void ublk_slot_refuse(struct ublk_slot *slot);
 void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr);
 void ublk_slot_begin_fault(struct ublk_slot *slot, struct request *rq,

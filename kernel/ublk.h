@@ -189,16 +189,29 @@ struct ublk_device {
 };
 
 /**
+ * enum ublk_sequel - what follows when nobody uses a request any more
+ *
+ * @UBLK_SEQUEL_END:		it ends
+ * @UBLK_SEQUEL_AGAIN:		what follows the bytes that are done goes round again
+ * @UBLK_SEQUEL_ORPHANED:	its server is gone, and may have done it: ublk_request_orphan()
+ * @UBLK_SEQUEL_UNTOLD:		its server is gone, and was never told of it
+ */
+enum ublk_sequel {
+	UBLK_SEQUEL_END,
+	UBLK_SEQUEL_AGAIN,
+	UBLK_SEQUEL_ORPHANED,
+	UBLK_SEQUEL_UNTOLD,
+} __packed;
+
+/**
  * struct ublk_outcome - what became of a request
- * @status: how it ends
- * @orphaned: its server is gone: see ublk_request_orphan()
- * @again: it does not end: what follows the bytes that are done goes round again
+ * @status: how it ends, if it does
+ * @sequel: whether it does
  * @bytes: how many bytes are done
  */
 struct ublk_outcome {
 	blk_status_t status;
-	bool orphaned;
-	bool again;
+	enum ublk_sequel sequel;
 	unsigned int bytes;
 };
 
@@ -225,6 +238,7 @@ struct ublk_zone_range {
  * @buffer_ring: the io_uring whose buffer table the request was put into before it was delivered;
  *	NULL: none. Only compared
  * @buffer_index: where in that table
+ * @prepared: it was made ready for a server that could not be told of it, in a batch
  */
 struct ublk_request {
 	struct llist_node inbox;
@@ -235,6 +249,7 @@ struct ublk_request {
 	struct ublk_shmem_buffer *shared;
 	const void *buffer_ring;
 	u16 buffer_index;
+	bool prepared;
 };
 
 /**
@@ -398,6 +413,7 @@ void ublk_request_let_go(struct request *rq);
 void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
 			   const struct ublk_outcome *outcome, struct io_comp_batch *ended);
 void ublk_request_abort(struct request *rq);
+void ublk_request_untell(struct request *rq);
 void ublk_request_reject(struct request *rq);
 void ublk_request_fail(struct request *rq);
 void ublk_request_orphan(struct request *rq, bool delivered);
@@ -407,6 +423,8 @@ void ublk_request_end_all(struct io_comp_batch *ended);
 bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, struct ublk_hands *hands,
 			  unsigned int issue_flags);
 void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
+void ublk_request_put_back(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			   unsigned int issue_flags);
 void ublk_request_deliver(struct request *rq, struct ublk_hands *hands, unsigned int issue_flags);
 void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
 bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
