@@ -697,7 +697,7 @@ int ublk_device_resize(struct ublk_device *dev, u64 sectors)
 	if (!disk)
 		return -ENODEV;
 	dev->params.basic.dev_sectors = sectors;
-	set_capacity_and_notify(disk, sectors);
+	set_capacity_and_notify(disk, ublk_params_whole_blocks(&dev->params, sectors));
 	put_disk(disk);
 	return 0;
 }

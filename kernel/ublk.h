@@ -305,6 +305,7 @@ struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
 int ublk_params_set(struct ublk_device *dev, void __user *from, u32 len);
 int ublk_params_get(struct ublk_device *dev, void __user *to, u32 len);
 struct queue_limits ublk_params_limits(const struct ublk_params *params);
+u64 ublk_params_whole_blocks(const struct ublk_params *params, u64 sectors);
 
 /* queue.c: memory of a queue */
 int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id);

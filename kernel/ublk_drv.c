@@ -127,7 +127,7 @@ struct gendisk *ublk_disk_add(struct ublk_device *dev)
 	snprintf(disk->disk_name, sizeof(disk->disk_name), "ublkb%u", dev->id);
 	disk->fops = &ublk_disk_fops;
 	disk->private_data = dev;
-	set_capacity(disk, dev->params.basic.dev_sectors);
+	set_capacity(disk, ublk_params_whole_blocks(&dev->params, dev->params.basic.dev_sectors));
 	set_disk_ro(disk, dev->params.basic.attrs & UBLK_ATTR_READ_ONLY);
 	set_bit(GD_SUPPRESS_PART_SCAN, &disk->state);
 

@@ -8,6 +8,7 @@
 #include <linux/blkdev.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/sizes.h>
 
 #include "ublk.h"
 #include "zoned.h"
@@ -15,16 +16,31 @@
 /* A request for a report is at most that large. */
 #define UBLK_REPORT_PAGES	16
 
+/* Kernels keep up to a byte for each zone, in one piece, and count zones in 32 bits. */
+#define UBLK_MAX_ZONES		SZ_4M
+
+static u64 ublk_zoned_count(const struct ublk_param_basic *basic)
+{
+	return basic->dev_sectors >> ilog2(basic->chunk_sectors);
+}
+
 bool ublk_zoned_params_are_valid(const struct ublk_params *params)
 {
 	const struct ublk_param_basic *basic = &params->basic;
 	const struct ublk_param_zoned *zoned = &params->zoned;
-	u64 zones;
 
-	if (!is_power_of_2(basic->chunk_sectors) || !zoned->max_zone_append_sectors)
+	if (!is_power_of_2(basic->chunk_sectors))
 		return false;
-	zones = basic->dev_sectors >> ilog2(basic->chunk_sectors);
-	return zoned->max_open_zones <= zones && zoned->max_active_zones <= zones;
+	/* The smaller zone at the end counts, too. */
+	if (ublk_zoned_count(basic) >= UBLK_MAX_ZONES)
+		return false;
+	if (!ublk_params_whole_blocks(params, zoned->max_zone_append_sectors))
+		return false;
+	/* What is open is active, too. */
+	if (zoned->max_active_zones && zoned->max_open_zones > zoned->max_active_zones)
+		return false;
+	return zoned->max_open_zones <= ublk_zoned_count(basic) &&
+	       zoned->max_active_zones <= ublk_zoned_count(basic);
 }
 
 void ublk_zoned_limit(const struct ublk_params *params, struct queue_limits *limits)
@@ -34,7 +50,8 @@ void ublk_zoned_limit(const struct ublk_params *params, struct queue_limits *lim
 	limits->features |= BLK_FEAT_ZONED;
 	limits->max_open_zones = zoned->max_open_zones;
 	limits->max_active_zones = zoned->max_active_zones;
-	limits->max_hw_zone_append_sectors = zoned->max_zone_append_sectors;
+	limits->max_hw_zone_append_sectors =
+		ublk_params_whole_blocks(params, zoned->max_zone_append_sectors);
 }
 
 /* The protocol's name of the operation, or -1. */
