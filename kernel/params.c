@@ -292,6 +292,8 @@ static unsigned int ublk_params_dma_alignment(const struct ublk_params *params,
 	most_pieces = limits->logical_block_size / (alignment + 1) + 1;
 	if (limits->max_segments < most_pieces || limits->virt_boundary_mask >= PAGE_SIZE)
 		alignment = max(alignment, limits->logical_block_size - 1);
+	if (params->types & UBLK_PARAM_TYPE_INTEGRITY)
+		alignment = max(alignment, ublk_integrity_alignment(params));
 	return alignment;
 }
 
