@@ -94,13 +94,16 @@ void ublk_zoned_describe(struct request *rq, struct ublksrv_io_desc *desc)
  * @rq: a REQ_OP_ZONE_APPEND that was done completely
  * @sector: what the server says
  *
- * Return: BLK_STS_OK, and the block layer is told, or BLK_STS_IOERR if that is not in the zone.
+ * Return: BLK_STS_OK, and the block layer is told, or BLK_STS_IOERR if that is not in the zone, or
+ * in the middle of a block.
  */
 blk_status_t ublk_zoned_append(struct request *rq, u64 sector)
 {
 	u64 zone_sectors = rq->q->limits.chunk_sectors;
 	u64 zone = blk_rq_pos(rq);
 
+	if (!IS_ALIGNED(sector, queue_logical_block_size(rq->q) >> SECTOR_SHIFT))
+		return BLK_STS_IOERR;
 	if (sector < zone || sector - zone > zone_sectors - blk_rq_sectors(rq))
 		return BLK_STS_IOERR;
 	rq->__sector = sector;
