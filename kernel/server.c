@@ -134,13 +134,16 @@ static struct ublk_ring *ublk_server_get_ring(struct ublk_server *server, const 
 	return ring;
 }
 
-/* So many tags more are armed. */
+/* So many tags more are armed, by the current task. */
 void ublk_server_count_fetched(struct ublk_server *server, unsigned int tags)
 {
 	struct ublk_device *dev = server->dev;
 
 	lockdep_assert_held(&dev->lock);
 
+	/* It was opened for them, maybe by somebody who is more. */
+	if (server->privileged)
+		server->privileged = capable(CAP_SYS_ADMIN);
 	server->fetched += tags;
 	if (server->fetched < dev->info.nr_hw_queues * dev->info.queue_depth)
 		return;

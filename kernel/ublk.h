@@ -84,7 +84,7 @@ struct ublk_server {
 	struct pid *pid;		/* C: the opener's process, referenced */
 	struct mm_struct *mm;		/* C: the opener's memory, kept by watch */
 	struct mmu_notifier watch;	/* tells when that memory goes: exit or exec */
-	bool privileged;		/* C: was so when it opened the device */
+	bool privileged;		/* L: who opened the device and who fetched all were so */
 	enum ublk_server_state state;	/* L: read locklessly by ublk_server_is_gone() */
 	unsigned int fetched;		/* L: how many tags have been fetched */
 	bool lost;			/* L: none of its tasks will commit any more */

@@ -285,6 +285,42 @@ TEST_F(user, can_have_only_so_many)
 	EXPECT_EQ(0, set_limit(64));
 }
 
+/* Opened by root, served by somebody else: who could make the kernel read any partition table? */
+TEST_F(user, who_serves_is_not_who_has_opened)
+{
+	struct raw_device device;
+	struct raw_server server;
+	pid_t asker;
+
+	become_root();
+	raw_none(&device, &server);
+	ASSERT_EQ(0, raw_add(&device, 1, 4));
+	ASSERT_EQ(0, raw_server_open(&server, &device, 0));
+	server.answer_all = true;
+	become_user(ALICE);
+	raw_fetch_all(&server);
+	raw_pump(&server, 0);
+	become_root();
+	ASSERT_EQ(0, raw_server_go(&server));
+	asker = raw_fork();
+	if (!asker) {
+		int fd = raw_open_block(device.id, O_RDONLY);
+
+		_exit(ioctl(fd, BLKRRPART) ? errno : 0);
+	}
+	while (true) {
+		int status = raw_reap(asker, 0);
+
+		raw_pump(&server, 20);
+		if (status == -ETIME)
+			continue;
+		EXPECT_EQ(EINVAL, status >> 8);
+		break;
+	}
+	EXPECT_EQ(0, raw_finish(&device, &server));
+	become_user(ALICE);
+}
+
 static int set_io_timeout(int id, unsigned int ms)
 {
 	char path[64];
