@@ -74,7 +74,7 @@ int ublk_batch_init(struct ublk_queue *queue)
 {
 	if (!(queue->features & UBLK_F_BATCH_IO))
 		return 0;
-	queue->batch = kzalloc_obj(*queue->batch);
+	queue->batch = kzalloc_obj(*queue->batch, GFP_KERNEL_ACCOUNT);
 	if (!queue->batch)
 		return -ENOMEM;
 	init_llist_head(&queue->batch->inbox);

@@ -38,7 +38,7 @@ static int ublk_server_open(struct inode *inode, struct file *file)
 
 	if (!current->mm)
 		return -EINVAL;
-	server = kzalloc_obj(*server);
+	server = kzalloc_obj(*server, GFP_KERNEL_ACCOUNT);
 	if (!server)
 		return -ENOMEM;
 	server->dev = dev;
@@ -191,7 +191,7 @@ static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
 	if (!ublk_server_may_fetch_with(slot->queue, addr) ||
 	    ublk_zerocopy_next_buffer(slot->queue, cmd, &addr))
 		return -EINVAL;
-	spare = kzalloc_obj(*spare);
+	spare = kzalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
 	if (!spare)
 		return -ENOMEM;
 
@@ -213,7 +213,7 @@ static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
 static int ublk_server_change_ring(struct ublk_server *server, struct ublk_slot *slot,
 				   const void *io_uring)
 {
-	struct ublk_ring *spare = kzalloc_obj(*spare);
+	struct ublk_ring *spare = kzalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
 	struct ublk_ring *old;
 
 	if (!spare)

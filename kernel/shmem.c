@@ -514,7 +514,7 @@ bool ublk_shmem_match(struct ublk_device *dev, struct request *rq, u64 *addr)
 void ublk_shmem_init(struct ublk_shmem *shmem)
 {
 	mutex_init(&shmem->mutex);
-	xa_init_flags(&shmem->buffers, XA_FLAGS_ALLOC);
+	xa_init_flags(&shmem->buffers, XA_FLAGS_ALLOC | XA_FLAGS_ACCOUNT);
 }
 
 /* The device is freed: there is no request, and no buffer is leaving. */
