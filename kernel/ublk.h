@@ -12,6 +12,7 @@
  *   ublk_device.lock		spinlock: states, the server and its rings; nothing sleeps under it
  *   ublk_batch.lock		spinlock of a queue: its FETCH commands for batches (batch.c)
  *   ublk_devices		the table of devices (device.c): an xarray with a lock of its own
+ *   ublk_owners_lock		spinlock: who has how many devices (device.c); takes no other
  *   ublk_request.filled_lock	spinlock of a request: what of a READ the server has written
  *
  * Slots have no lock: their state changes hands by compare-and-exchange (slot.h).
@@ -43,6 +44,7 @@
 
 enum ublk_slot_state;
 struct ublk_batch;
+struct ublk_owner;
 struct ublk_slot;
 
 /**
@@ -183,6 +185,7 @@ struct ublk_device {
 	struct work_struct scan_work;	/* reads the partition table */
 
 	struct ublk_shmem shmem;	/* has its own lock */
+	struct ublk_owner *owner;	/* C: NULL of a privileged device */
 
 	struct ublk_queue queues[];	/* C: info.nr_hw_queues of them */
 };

@@ -287,6 +287,31 @@ TEST_F(user, can_have_only_so_many)
 	EXPECT_EQ(0, set_limit(64));
 }
 
+TEST_F(user, leaves_something_to_others)
+{
+	struct raw_device hers[64], his = { .id = -1 };
+	unsigned int count = 0;
+	int ret;
+
+	while (count < 64 && !(ret = add(&hers[count], UBLK_F_UNPRIVILEGED_DEV)))
+		count++;
+	EXPECT_EQ(-EACCES, ret);
+	EXPECT_GT(32, count);
+	become_user(BOB);
+	EXPECT_EQ(0, add(&his, UBLK_F_UNPRIVILEGED_DEV));
+	become_root();
+	EXPECT_EQ(0, raw_destroy(&his));
+
+	/* each that goes makes room for one */
+	EXPECT_EQ(0, raw_destroy(&hers[0]));
+	become_user(ALICE);
+	EXPECT_EQ(0, add(&hers[0], UBLK_F_UNPRIVILEGED_DEV));
+	EXPECT_EQ(-EACCES, add(&his, UBLK_F_UNPRIVILEGED_DEV));
+	become_root();
+	while (count--)
+		EXPECT_EQ(0, raw_destroy(&hers[count]));
+}
+
 static long read_number(const char *path)
 {
 	FILE *file = fopen(path, "r");
