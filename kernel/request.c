@@ -394,7 +394,7 @@ static void ublk_request_empty_inbox(struct io_uring_cmd *cmd, unsigned int issu
 	bool ours;
 
 	if (dead)
-		ublk_server_lost(cmd->file->private_data, NULL);
+		ublk_server_lost(cmd->file->private_data, slot->ring);
 
 	inbox = llist_reverse_order(llist_del_all(&slot->ring->inbox));
 	ours = ublk_request_inbox_is_of(inbox, slot);
