@@ -84,7 +84,8 @@ int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma)
 	if (id >= dev->info.nr_hw_queues)
 		return -EINVAL;
 
-	/* The server must not be able to make it writable later. */
+	/* The server must not be able to make it writable later, and it is no child's. */
 	vm_flags_clear(vma, VM_MAYWRITE);
+	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
 	return ublk_queue_map_descs(&dev->queues[id], vma);
 }
