@@ -108,8 +108,8 @@ static int ublk_control_add(struct ublk_device *none, const struct ublksrv_ctrl_
 		return PTR_ERR(dev);
 	info = ublk_device_info(dev);
 	if (copy_to_user(ublk_control_buffer(cmd), &info, sizeof(info))) {
-		/* Nobody knows its id. */
-		ublk_device_delete(dev);
+		/* Nobody knows its id. Whoever has guessed it and has a disk may keep both. */
+		ublk_device_discard(dev);
 		ret = -EFAULT;
 	}
 	ublk_device_put(dev);

@@ -337,6 +337,21 @@ int ublk_device_delete(struct ublk_device *dev)
 	return 0;
 }
 
+/**
+ * ublk_device_discard() - ADD_DEV could not tell of the device that it has made
+ * @dev: the device; the caller keeps its own reference
+ *
+ * Waits for nobody, so no signal can end that.
+ */
+void ublk_device_discard(struct ublk_device *dev)
+{
+	if (ublk_device_mark_deleted(dev) <= 0)
+		return;
+	/* Somebody may have opened it all the same. */
+	ublk_server_dismiss(dev);
+	ublk_device_withdraw(dev);
+}
+
 static bool ublk_device_is_freed(u32 id, u64 serial)
 {
 	struct ublk_device *dev;

@@ -281,6 +281,7 @@ struct ublk_device *ublk_device_find(u32 id);
 void ublk_device_put(struct ublk_device *dev);
 struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *info);
 int ublk_device_delete(struct ublk_device *dev);
+void ublk_device_discard(struct ublk_device *dev);
 int ublk_device_wait_freed(u32 id, u64 serial);
 void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work);
 
