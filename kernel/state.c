@@ -9,6 +9,7 @@
 #include <linux/jiffies.h>
 #include <linux/pid_namespace.h>
 #include <linux/refcount.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "trace.h"
@@ -686,6 +687,7 @@ bool ublk_device_goes_away(struct ublk_device *dev)
 int ublk_device_resize(struct ublk_device *dev, u64 sectors)
 {
 	struct gendisk *disk;
+	unsigned int scope;
 
 	if (sectors > (u64)LLONG_MAX >> SECTOR_SHIFT)
 		return -EINVAL;
@@ -697,7 +699,10 @@ int ublk_device_resize(struct ublk_device *dev, u64 sectors)
 	if (!disk)
 		return -ENODEV;
 	dev->params.basic.dev_sectors = sectors;
+	/* The next server needs the mutex for its parameters: do not wait for the disk's I/O. */
+	scope = memalloc_noio_save();
 	set_capacity_and_notify(disk, ublk_params_whole_blocks(&dev->params, sectors));
+	memalloc_noio_restore(scope);
 	put_disk(disk);
 	return 0;
 }
