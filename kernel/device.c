@@ -237,6 +237,7 @@ static void ublk_device_init(struct ublk_device *dev)
 	INIT_WORK(&dev->stop_work, ublk_device_stop_work);
 	INIT_WORK(&dev->scan_work, ublk_disk_scan_work);
 	INIT_DELAYED_WORK(&dev->gone_work, ublk_server_gone_work);
+	INIT_WORK(&dev->event_work, ublk_device_event_work);
 	ublk_shmem_init(&dev->shmem);
 	dev->serial = atomic64_inc_return(&ublk_device_serial);
 

@@ -40,6 +40,8 @@ static void ublk_server_send_away(struct ublk_server *server, enum ublk_server_s
 
 	if (server->state >= to)
 		return;
+	if (server->state < UBLK_SERVER_GONE && dev->server == server)
+		ublk_device_tell(dev, UBLK_EVENT_GONE);
 	WRITE_ONCE(server->state, to);
 	trace_ublk_server(dev, to);
 	wake_up_all(&dev->wait);

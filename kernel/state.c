@@ -193,6 +193,8 @@ static void ublk_device_end_start(struct ublk_device *dev, struct gendisk *disk)
 	dev->disk = disk;
 	ublk_device_set_state(dev, UBLK_DEVICE_LIVE);
 	served = ublk_device_is_served(dev);
+	if (served)
+		ublk_device_tell(dev, UBLK_EVENT_READY);
 	/* What a partition table can do to the kernel, nobody without privileges may try. */
 	trusted = served && dev->server->privileged &&
 		  !(dev->info.flags & UBLK_F_UNPRIVILEGED_DEV);
@@ -416,6 +418,7 @@ static int ublk_device_try_end_recovery(struct ublk_device *dev, pid_t pid)
 	if (ret)
 		return ret;
 	ublk_device_set_state(dev, UBLK_DEVICE_LIVE);
+	ublk_device_tell(dev, UBLK_EVENT_READY);
 	ublk_device_kick(dev);
 	return 0;
 }

@@ -152,6 +152,17 @@ enum ublk_fate {
 };
 
 /**
+ * enum ublk_device_event - what userspace is told with a uevent
+ *
+ * @UBLK_EVENT_GONE:	the server is gone or was sent away
+ * @UBLK_EVENT_READY:	there is a disk, and a server that gets its requests
+ */
+enum ublk_device_event {
+	UBLK_EVENT_GONE		= BIT(0),
+	UBLK_EVENT_READY	= BIT(1),
+};
+
+/**
  * struct ublk_device - one device
  *
  * Freed with the last reference to @chardev, which the table of devices, the open /dev/ublkcN
@@ -182,6 +193,8 @@ struct ublk_device {
 	u64 stops_done;			/* L: stop_work has served that many of stops_asked */
 	struct work_struct stop_work;	/* removes the disk, then sends the server away */
 	struct delayed_work gone_work;	/* takes back what a gone server held */
+	struct work_struct event_work;	/* tells userspace of events */
+	unsigned int events;		/* L: enum ublk_device_event, still to be told */
 	struct work_struct scan_work;	/* reads the partition table */
 
 	struct ublk_shmem shmem;	/* has its own lock */
@@ -304,6 +317,10 @@ bool ublk_device_is_served(const struct ublk_device *dev);
 enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered);
 void ublk_device_disk_freed(struct ublk_device *dev);
 struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
+
+/* event.c: what userspace is told */
+void ublk_device_tell(struct ublk_device *dev, enum ublk_device_event event);
+void ublk_device_event_work(struct work_struct *work);
 
 /* params.c: SET_PARAMS, GET_PARAMS, queue limits */
 int ublk_params_set(struct ublk_device *dev, void __user *from, u32 len);
