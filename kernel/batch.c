@@ -394,6 +394,21 @@ bool ublk_batch_has_parked(struct ublk_queue *queue)
 	return queue->batch->active || !list_empty(&queue->batch->parked);
 }
 
+/* How the queue is now. */
+struct ublk_batch_picture ublk_batch_look(struct ublk_queue *queue)
+{
+	struct ublk_batch *batch = queue->batch;
+
+	guard(spinlock)(&batch->lock);
+	return (struct ublk_batch_picture) {
+		.parked = list_count_nodes(&batch->parked),
+		.waiting = batch->ready || !llist_empty(&batch->inbox),
+		.active = batch->active,
+		.busy = batch->busy,
+		.closed = batch->closed,
+	};
+}
+
 /* Answer every FETCH that waits; there will be no more. */
 static void ublk_batch_answer_parked(struct ublk_batch *batch)
 {

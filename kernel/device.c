@@ -147,6 +147,8 @@ static void ublk_device_release(struct device *chardev)
 	ublk_shmem_exit(&dev->shmem);
 	mutex_destroy(&dev->mutex);
 	ublk_owner_put(dev->owner);
+	/* Up to here: a device that does not go away is one to look at. */
+	ublk_debugfs_remove(dev);
 
 	/* Module removal waits for an empty table, then for a grace period: we are code, too. */
 	rcu_read_lock();
@@ -295,6 +297,7 @@ struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *asked)
 	/* The table's reference is the one we start with. Storing into a taken id cannot fail. */
 	get_device(&dev->chardev);
 	xa_store(&ublk_devices, dev->id, dev, GFP_KERNEL);
+	ublk_debugfs_add(dev);
 	return dev;
 
 err_free_tag_set:

@@ -148,6 +148,7 @@ void ublk_server_orphan(struct request *rq, bool delivered)
 	struct ublk_device *dev = queue->dev;
 	enum ublk_fate fate;
 
+	atomic_long_inc(&dev->counts.orphans);
 	spin_lock(&dev->lock);
 	fate = ublk_device_fate(dev, delivered);
 	if (fate != UBLK_FATE_FAIL)
@@ -226,6 +227,7 @@ static bool ublk_server_sweep(struct ublk_device *dev)
 {
 	bool clean = true;
 
+	atomic_long_inc(&dev->counts.sweeps);
 	/* Pairs with ublk_slot_take(): either side sees what the other wrote before. */
 	smp_mb();
 	ublk_server_sweep_inboxes(dev->server);
@@ -421,6 +423,7 @@ void ublk_server_poll_work(struct work_struct *work)
 void ublk_server_begin_fault(struct ublk_server *server)
 {
 	atomic_inc(&server->faults);
+	atomic_long_inc(&server->dev->counts.faults);
 	queue_delayed_work(ublk_server_workqueue, &server->poll, UBLK_POLL_INTERVAL);
 }
 

@@ -362,6 +362,7 @@ static void ublk_request_take_back(struct llist_node *inbox, bool has_come,
 		if (has_come) {
 			ublk_request_bounce(rq, issue_flags);
 		} else {
+			atomic_long_inc(&ublk_request_slot(rq)->queue->dev->counts.recalls);
 			ublk_slot_recall(ublk_request_slot(rq));
 			ublk_server_orphan(rq, false);
 		}

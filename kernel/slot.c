@@ -34,6 +34,12 @@ void ublk_slot_init(struct ublk_slot *slot, struct ublk_queue *queue, u16 tag)
 	slot->tag = tag;
 }
 
+/* How it is now; good for telling only. */
+enum ublk_slot_state ublk_slot_glance(const struct ublk_slot *slot)
+{
+	return atomic_read(&slot->state);
+}
+
 bool ublk_slot_is_empty(const struct ublk_slot *slot)
 {
 	return atomic_read(&slot->state) == UBLK_SLOT_EMPTY;

@@ -95,6 +95,7 @@ struct ublk_slot {
 	struct ublk_queue *queue;
 } ____cacheline_aligned_in_smp;
 
+enum ublk_slot_state ublk_slot_glance(const struct ublk_slot *slot);
 void ublk_slot_init(struct ublk_slot *slot, struct ublk_queue *queue, u16 tag);
 
 /* FETCH. The caller holds ublk_device.lock. */

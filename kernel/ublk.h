@@ -38,11 +38,13 @@
 
 #include <linux/ublk_cmd.h>
 
+#include "debugfs.h"
 #include "shmem.h"
 
 #define UBLK_MAX_DEVICES	BIT(MINORBITS)
 
 enum ublk_slot_state;
+struct dentry;
 struct ublk_batch;
 struct ublk_owner;
 struct ublk_slot;
@@ -163,6 +165,20 @@ enum ublk_device_event {
 };
 
 /**
+ * struct ublk_counts - how often a device has left the usual way, for debugfs
+ * @faults: a task had to wait for memory of the server's
+ * @sweeps: what a gone server held was taken back, or looked for
+ * @recalls: what was on its way to a task was taken back
+ * @orphans: a request found no server, or outlived one
+ */
+struct ublk_counts {
+	atomic_long_t faults;
+	atomic_long_t sweeps;
+	atomic_long_t recalls;
+	atomic_long_t orphans;
+};
+
+/**
  * struct ublk_device - one device
  *
  * Freed with the last reference to @chardev, which the table of devices, the open /dev/ublkcN
@@ -198,7 +214,10 @@ struct ublk_device {
 	struct work_struct scan_work;	/* reads the partition table */
 
 	struct ublk_shmem shmem;	/* has its own lock */
+
 	struct ublk_owner *owner;	/* C: NULL of a privileged device */
+	struct dentry *picture;		/* C: in debugfs */
+	struct ublk_counts counts;
 
 	struct ublk_queue queues[];	/* C: info.nr_hw_queues of them */
 };
@@ -422,6 +441,22 @@ bool ublk_zerocopy_attach(struct ublk_slot *slot, struct request *rq, struct io_
 void ublk_zerocopy_detach(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			  unsigned int issue_flags);
 
+/**
+ * struct ublk_batch_picture - how a queue with UBLK_F_BATCH_IO is, for debugfs
+ * @parked: how many FETCH commands wait
+ * @waiting: requests wait for one of them
+ * @active: one was sent to its task
+ * @busy: somebody takes the requests
+ * @closed: the server is gone
+ */
+struct ublk_batch_picture {
+	unsigned int parked;
+	bool waiting;
+	bool active;
+	bool busy;
+	bool closed;
+};
+
 /* batch.c: one command for many tags */
 int ublk_batch_init(struct ublk_queue *queue);
 void ublk_batch_free(struct ublk_queue *queue);
@@ -430,6 +465,7 @@ int ublk_batch_handle(struct ublk_server *server, struct io_uring_cmd *cmd, int 
 		      unsigned int issue_flags);
 void ublk_batch_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags);
 bool ublk_batch_has_parked(struct ublk_queue *queue);
+struct ublk_batch_picture ublk_batch_look(struct ublk_queue *queue);
 bool ublk_batch_close(struct ublk_queue *queue);
 void ublk_batch_reopen(struct ublk_queue *queue);
 

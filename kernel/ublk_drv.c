@@ -199,9 +199,10 @@ static int __init ublk_init(void)
 	ublk_server_workqueue = alloc_workqueue("ublk-server", WQ_UNBOUND | WQ_MEM_RECLAIM, 0);
 	if (!ublk_server_workqueue)
 		goto err_workqueue;
+	ublk_debugfs_init();
 	ret = ublk_devices_init();
 	if (ret)
-		goto err_server_workqueue;
+		goto err_debugfs;
 	ret = ublk_control_init();
 	if (ret)
 		goto err_devices;
@@ -209,7 +210,8 @@ static int __init ublk_init(void)
 
 err_devices:
 	ublk_devices_exit();
-err_server_workqueue:
+err_debugfs:
+	ublk_debugfs_exit();
 	destroy_workqueue(ublk_server_workqueue);
 err_workqueue:
 	destroy_workqueue(ublk_workqueue);
@@ -220,6 +222,7 @@ static void __exit ublk_exit(void)
 {
 	ublk_control_exit();
 	ublk_devices_exit();
+	ublk_debugfs_exit();
 	destroy_workqueue(ublk_server_workqueue);
 	destroy_workqueue(ublk_workqueue);
 }
