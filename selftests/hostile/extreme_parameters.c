@@ -56,6 +56,9 @@ static void range_of(const struct ublk_params *p, unsigned long long most, __u64
 {
 	unsigned long long disk = whole_blocks(p, p->basic.dev_sectors) << 9;
 
+	/* 7.3 cuts WRITE_ZEROES into chunks, too */
+	if (p->basic.chunk_sectors)
+		most = least(most, p->basic.chunk_sectors);
 	range[0] = least(block_bytes(p), disk);
 	range[1] = least(disk - range[0], most << 13);
 	range[1] -= range[1] % block_bytes(p);
