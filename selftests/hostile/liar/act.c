@@ -13,6 +13,7 @@ const struct seat seats[] = {
 	{ .name = "server", .threads = { &role_server, &role_vandal } },
 	{ .name = "unprivileged", .unprivileged = true,
 	  .threads = { &role_server, &role_vandal } },
+	{ .name = "edges", .threads = { &role_edge_server, &role_edge_user } },
 	{ .name = "controller", .threads = { &role_controller } },
 	{ .name = "reader", .user = true, .threads = { &role_reader, &role_reader } },
 	{ .name = "user", .user = true, .threads = { &role_blunt_user } },

@@ -26,7 +26,7 @@ static int usage(void)
 		"  --operations N   how many of each (default 10000)\n"
 		"  --print N        only print the first N acts of every thread\n"
 		"  --stage WHAT     let something be wrong, to see that it is found: marker,\n"
-		"                   wrong, deaf, device, idle, leak (which needs null_blk)\n"
+		"                   wrong, deaf, device, forged, idle, leak (which needs null_blk)\n"
 		"Ends with 0 if the driver withstood all of it.\n");
 	return 2;
 }
@@ -38,6 +38,7 @@ static bool parse_stage(const char *word)
 		[STAGED_WRONG] = "wrong",
 		[STAGED_DEAF] = "deaf",
 		[STAGED_DEVICE] = "device",
+		[STAGED_FORGED] = "forged",
 		[STAGED_IDLE] = "idle",
 		[STAGED_LEAK] = "leak",
 	};
@@ -137,6 +138,7 @@ int main(int count, char **arguments)
 	if (supervise_set_up())
 		return 1;
 	found = run_all(&options);
+	found |= report_complaints(options.seed, options.operations);
 	supervise_end();
 	report_print(found ? "FAILED" : "nothing was found");
 	return found;
