@@ -212,6 +212,19 @@ void seat_print(uint64_t seed, unsigned int acts);
 void seat_enter(void);
 void seat_leave(void);
 
+/* --- coverage.c: acts that reach new code are done more often; nothing without a set-up --- */
+
+/* False if this kernel does not tell what is reached; without @trace nobody asks. */
+bool coverage_set_up(bool trace);
+void coverage_prepare(void);
+void coverage_begin(unsigned int thread);
+void coverage_acted(const struct role *role, const struct act *act, uint64_t dice);
+const struct act *coverage_choose(const struct role *role, const struct act *act,
+				  struct dice *stream, struct dice *dice);
+void coverage_next_seed(const char *folder, uint64_t seed);
+bool coverage_read(const char *path);
+void coverage_print(void);
+
 /* --- supervisor.c --- */
 
 struct run {

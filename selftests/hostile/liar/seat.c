@@ -29,11 +29,18 @@ struct life {
 static void *live(void *argument)
 {
 	struct life *life = argument;
+	const struct act *act;
 	struct dice dice;
+	uint64_t state;
 
 	thread_number = life->liar->number;
-	for (;;)
-		act_next(life->role, &life->stream, &dice)->run(life->liar, &dice);
+	coverage_begin(thread_number);
+	for (;;) {
+		act = act_next(life->role, &life->stream, &dice);
+		state = dice.state;
+		act->run(life->liar, &dice);
+		coverage_acted(life->role, act, state);
+	}
 	return NULL;
 }
 
@@ -105,6 +112,7 @@ void seat_run(uint64_t seed, unsigned int number, unsigned int generation)
 	pthread_t thread;
 	unsigned int i;
 
+	coverage_prepare();
 	be_a_guest(seat);
 	while (staged == STAGED_IDLE)
 		pause();
