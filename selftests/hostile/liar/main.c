@@ -120,7 +120,8 @@ static void run_seed(const struct options *options, uint64_t seed)
 	printf("# seed %" PRIu64 ": %lu operations in %u epochs, %lld.%lld s, %lld a second\n",
 	       seed, report_total() - before, run.epochs, took / 1000, took % 1000 / 100,
 	       (report_total() - before) * 1000LL / (took + 1));
-	report_found(seed, options->operations, run.epochs);
+	if (report_found(seed, options->operations, run.epochs) && options->folder)
+		printf("# and with what was kept before it: --kept kept-%" PRIu64 "\n", seed);
 }
 
 /* Returns whether something was found. */
