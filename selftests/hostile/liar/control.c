@@ -91,6 +91,7 @@ static uint64_t any_features(struct dice *dice, bool sane)
 		UBLK_F_USER_COPY | UBLK_F_INTEGRITY,
 		UBLK_F_SHMEM_ZC,
 		UBLK_F_SHMEM_ZC,
+		UBLK_F_SHMEM_ZC,
 		UBLK_F_SHMEM_ZC | UBLK_F_NEED_GET_DATA,
 		UBLK_F_SUPPORT_ZERO_COPY,
 		UBLK_F_AUTO_BUF_REG,

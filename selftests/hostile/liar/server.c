@@ -226,8 +226,11 @@ static int open_device(struct liar *liar, struct dice *dice)
 }
 
 /* Waits a little if all devices have a server: one that tries all the time keeps others away. */
-static enum habit any_habit(struct dice *dice)
+static enum habit any_habit(const struct handle *handle, struct dice *dice)
 {
+	/* What a request left behind that moved nothing, the next one meets that has to wait. */
+	if ((handle->info.flags & UBLK_F_SHMEM_ZC) && dice_chance(dice, 60))
+		return HABIT_STALLS;
 	return PICK(dice, HABIT_NONE, HABIT_NONE, HABIT_STALLS, HABIT_STALLS, HABIT_OWN_DISK,
 		    HABIT_OWN_DISK, HABIT_NARROW);
 }
@@ -255,11 +258,11 @@ static void come(struct liar *liar, struct dice *dice)
 	} else {
 		liar->handle = handle;
 		handle->id = control_own_id(liar, dice);
-		handle->habit = any_habit(dice);
 		if (open_device(liar, dice)) {
 			raw_pause();
 			return;
 		}
+		handle->habit = any_habit(handle, dice);
 		map_descriptors(handle);
 	}
 	control_forge(liar, dice);
