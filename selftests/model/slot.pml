@@ -538,46 +538,46 @@ inline abort_lost(s)
 }
 
 #ifdef THREE_READS
-inline look_at_slot(s)
-{
-	if
-	:: state[s] == SERVER || state[s] == OFFERED || state[s] == FAULTING -> abort_lost(s)
-	:: else
-	fi;
-	if
-	:: !done && (state[s] == CLAIMED || state[s] == COMMIT || state[s] == FAULTING) ->
-		clean = false
-	:: else
-	fi
-}
-#else
-inline look_at_slot(s)
-{
-	seen = state[s];
-	if
-	:: seen == SERVER || seen == OFFERED || seen == FAULTING ->
-		abort_lost(s);
-		/* Of a ring that is not lost, a task that goes on commits and sees that it must not. */
-		clean = clean && (done || (seen != FAULTING && !lost[RING(s)]))
-#ifdef PINNED_IS_CLEAN
-	:: seen == ARMED || seen == CLAIMED || seen == COMMIT -> clean = false
-#else
-	:: seen == ARMED || seen == PINNED || seen == CLAIMED || seen == COMMIT -> clean = false
-#endif
-	:: else
-	fi
-}
-#endif
-
 inline sweep_slot(s)
 {
 	try_move(s, ARMED, DEAD, done);
 	if
 	:: done -> leave_to_answerer(s)
-	:: else -> look_at_slot(s)
+	:: !done && (state[s] == SERVER || state[s] == OFFERED || state[s] == FAULTING) -> abort_lost(s)
+	:: else
+	fi;
+	if
+	:: !done && (state[s] == CLAIMED || state[s] == COMMIT || state[s] == FAULTING) -> clean = false
+	:: else
 	fi;
 	done = false
 }
+#else
+/* One look, and the one change that fits. */
+inline sweep_slot(s)
+{
+	seen = state[s];
+	if
+#ifdef PINNED_IS_CLEAN
+	:: seen == ARMED ->
+#else
+	:: seen == ARMED || seen == PINNED ->
+#endif
+		try_move(s, ARMED, DEAD, done);
+		if
+		:: done -> leave_to_answerer(s)
+		:: else -> clean = false
+		fi
+	:: seen == SERVER || seen == OFFERED || seen == FAULTING ->
+		abort_lost(s);
+		/* Of a ring that is not lost, a task that goes on commits and sees that it must not. */
+		clean = clean && (done || (seen != FAULTING && !lost[RING(s)]))
+	:: seen == CLAIMED || seen == COMMIT -> clean = false
+	:: else
+	fi;
+	done = false
+}
+#endif
 
 inline sweep()
 {
@@ -623,7 +623,7 @@ proctype Sweeper()
 }
 
 #ifndef TWO_PASSES
-/* What may wait for a task's lock, so that the sweep does not. */
+/* A command that comes back is answered by its task when that has its lock. The sweep does not wait. */
 proctype Answerer()
 {
 	do
