@@ -40,7 +40,7 @@ std::string encode(const Ready& ready) {
 
 Result<Ready> decode(const std::string& text) {
     try {
-        auto document = json::parse(text);
+        auto document = decode_packet(text);
         if (document.contains("ready")) {
             const auto& ready = document["ready"];
             return Ready{ready.at("number"), ready.at("target"), ready.at("size"),

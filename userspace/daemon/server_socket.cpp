@@ -57,9 +57,17 @@ bool may_ask(const UniqueFd& peer) {
            (credentials.uid == 0 || credentials.uid == ::geteuid());
 }
 
+// What is no JSON is no question either, and answered like others that make no sense.
+json decode_question(const std::string& question) {
+    try {
+        return decode_packet(question);
+    } catch (const json::exception&) {
+        return {};
+    }
+}
+
 std::string reply_to(const std::string& question, const ServerSocket::Answer& answer) {
-    const json asked = json::parse(question, nullptr, false);
-    auto answered = answer(asked);
+    auto answered = answer(decode_question(question));
     return encode_packet(answered ? json{{"answer", *answered}}
                                   : json{{"error", pack_error(answered.error())}});
 }
@@ -105,7 +113,7 @@ Result<json> ask_server(const StateDirectory& state, int number, const json& que
     if (!reply)
         return Error{reply.error().code, "wait for the server's answer", "see its log"};
     try {
-        const json document = json::parse(*reply);
+        const json document = decode_packet(*reply);
         if (document.contains("error"))
             return unpack_error(document.at("error"));
         return document.at("answer");

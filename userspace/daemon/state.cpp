@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "text.h"
 
 namespace ublk::daemon {
 
@@ -30,13 +31,13 @@ static std::string encode(const ServerRecord& record) {
     json["copy"] = {{"mode", name_of(record.copy.mode)}, {"reason", record.copy.reason}};
     json["mark"] = record.mark;
     json["shmem"] = record.shared_file;
-    return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+    return document_to_text(std::move(json)).dump(2) + "\n";
 }
 
 // nlohmann reports type errors by exceptions; they end here.
 static std::optional<ServerRecord> decode(const std::string& text) {
     try {
-        auto json = ordered_json::parse(text);
+        auto json = document_to_bytes(ordered_json::parse(text));
         if (json.at("schema").get<int>() != state_schema)
             return std::nullopt;
         ServerRecord record;

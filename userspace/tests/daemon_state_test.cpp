@@ -110,6 +110,19 @@ TEST_F(StateDirectoryTest, RemoveTakesDamagedFiles) {
     EXPECT_THAT(list_directory(paths_.state), testing::IsEmpty());
 }
 
+TEST_F(StateDirectoryTest, BytesThatAreNoTextSurvive) {
+    const std::map<std::string, std::string> names{
+        {"all", "/\x80\xff\xc3\x28 \xed\xa0\x80 \xf4\x90\x80\x80 \xc3\xa4 \\x80 \\ \n \x01"},
+        {"cut", "/\xc3"}};
+    record_.options = names;
+    record_.shared_file = "/dev/shm/\xfe";
+    ASSERT_TRUE(state_.write(record_));
+    const auto read = state_.read(7);
+    ASSERT_TRUE(read);
+    EXPECT_EQ((*read)->options, names);
+    EXPECT_EQ((*read)->shared_file, "/dev/shm/\xfe");
+}
+
 TEST_F(StateDirectoryTest, NumbersAreThoseOfRecordsOnly) {
     for (const char* name : {"0.json", "12.json", "x.json", ".3.json.new", "5.log", "-1.json"})
         directory_.write(std::string("state/") + name, "");
