@@ -59,12 +59,23 @@ static std::optional<ServerRecord> decode(const std::string& text) {
     }
 }
 
-// Held while a file's owner is checked and the file changed.
-static UniqueFd lock_directory(const std::string& path) {
-    UniqueFd directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (directory)
-        ::flock(directory.get(), LOCK_EX);
-    return directory;
+// Held while a file's owner is checked and the file changed. Whoever can open it could hold all
+// servers up, so nobody else can; nor can it be a link to a file of theirs.
+static Result<UniqueFd> lock_directory(const std::string& directory) {
+    const std::string path = directory + "/.lock";
+    UniqueFd lock{
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)};
+    if (!lock)
+        return Error{errno, "open " + path, "remove what lies in its place"};
+    struct stat status {};
+    if (::fstat(lock.get(), &status) < 0)
+        return Error{errno, "look at " + path};
+    if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 077))
+        return Error{EPERM, "lock " + path, "others can lock it, too; remove it"};
+    while (::flock(lock.get(), LOCK_EX) < 0)
+        if (errno != EINTR)
+            return Error{errno, "lock " + path};
+    return lock;
 }
 
 std::string StateDirectory::file(int number) const {
@@ -92,7 +103,9 @@ Result<void> StateDirectory::create() const {
 Result<void> StateDirectory::write(const ServerRecord& record) const {
     const std::string path = file(record.number);
     const std::string fresh = fmt::format("{}/.{}.json.new", path_, record.number);
-    UniqueFd lock = lock_directory(path_);
+    const auto lock = lock_directory(path_);
+    if (!lock)
+        return lock.error();
 
     auto written = write_file(fresh, encode(record));
     if (written && ::rename(fresh.c_str(), path.c_str()) < 0)
@@ -117,7 +130,9 @@ Result<std::optional<ServerRecord>> StateDirectory::read(int number) const {
 }
 
 void StateDirectory::remove(int number, const ProcessIdentity& server) const {
-    UniqueFd lock = lock_directory(path_);
+    const auto lock = lock_directory(path_);
+    if (!lock)
+        return; // a record that stays does no harm: it has a mark
     auto record = read(number);
     if (record && *record && (*record)->server != server)
         return;

@@ -2,16 +2,23 @@
 #include "daemon/state.h"
 
 #include <cerrno>
+#include <future>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <ublk/unique_fd.h>
 
 #include "daemon/file.h"
 #include "support/temporary_directory.h"
 
 namespace ublk::daemon {
 namespace {
+
+using namespace std::chrono_literals;
 
 class StateDirectoryTest : public testing::Test {
 protected:
@@ -28,6 +35,13 @@ protected:
                          "/dev/shm/x"};
 
     void SetUp() override { ASSERT_TRUE(state_.create()); }
+
+    // All but the lock, which stays.
+    std::vector<std::string> files() const {
+        auto names = list_directory(paths_.state);
+        std::erase(names, ".lock");
+        return names;
+    }
 };
 
 TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
@@ -82,7 +96,7 @@ TEST_F(StateDirectoryTest, FileOfAnotherDeviceIsDamaged) {
 TEST_F(StateDirectoryTest, WritingLeavesNothingElseBehind) {
     ASSERT_TRUE(state_.write(record_));
     ASSERT_TRUE(state_.write(record_));
-    EXPECT_THAT(list_directory(paths_.state), testing::ElementsAre("7.json"));
+    EXPECT_THAT(files(), testing::ElementsAre("7.json"));
 }
 
 TEST_F(StateDirectoryTest, WritingToNowhereSaysSo) {
@@ -95,7 +109,7 @@ TEST_F(StateDirectoryTest, RemoveTakesRecordLogAndSocket) {
     directory_.write("state/7.log", "text");
     directory_.write("state/7.sock", "");
     state_.remove(7, record_.server);
-    EXPECT_THAT(list_directory(paths_.state), testing::IsEmpty());
+    EXPECT_THAT(files(), testing::IsEmpty());
 }
 
 TEST_F(StateDirectoryTest, RemoveSparesTheRecordOfTheNextServer) {
@@ -107,7 +121,33 @@ TEST_F(StateDirectoryTest, RemoveSparesTheRecordOfTheNextServer) {
 TEST_F(StateDirectoryTest, RemoveTakesDamagedFiles) {
     directory_.write("state/7.json", "{");
     state_.remove(7, {});
-    EXPECT_THAT(list_directory(paths_.state), testing::IsEmpty());
+    EXPECT_THAT(files(), testing::IsEmpty());
+}
+
+// Whoever may look into the directory can lock that.
+TEST_F(StateDirectoryTest, LockOfSomebodyElseOnTheDirectoryHoldsNobodyUp) {
+    UniqueFd directory{::open(paths_.state.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    ASSERT_EQ(::flock(directory.get(), LOCK_EX | LOCK_NB), 0);
+    auto written = std::async(std::launch::async, [&] { return state_.write(record_); });
+    EXPECT_EQ(written.wait_for(10s), std::future_status::ready);
+    directory = UniqueFd{};
+    EXPECT_TRUE(written.get());
+}
+
+TEST_F(StateDirectoryTest, LockIsNobodyElses) {
+    ASSERT_TRUE(state_.write(record_));
+    struct stat status {};
+    ASSERT_EQ(::stat((paths_.state + "/.lock").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0600U);
+    ASSERT_EQ(::chmod((paths_.state + "/.lock").c_str(), 0644), 0);
+    EXPECT_EQ(state_.write(record_).error().code, EPERM);
+}
+
+TEST_F(StateDirectoryTest, LockIsNoLinkToSomethingElse) {
+    const std::string elsewhere = directory_.write("elsewhere", "");
+    directory_.link("state/.lock", elsewhere);
+    EXPECT_EQ(state_.write(record_).error().code, ELOOP);
+    EXPECT_THAT(files(), testing::IsEmpty());
 }
 
 TEST_F(StateDirectoryTest, BytesThatAreNoTextSurvive) {
