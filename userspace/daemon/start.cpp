@@ -35,8 +35,16 @@ Result<void> redirect_log(const Paths& paths, int number, Start start) {
     UniqueFd log{
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | fresh, 0644)};
     if (!log || ::dup2(log.get(), STDERR_FILENO) < 0)
-        return Error{errno, "log to " + path};
+        return Error{errno, "log to " + path, "remove what lies in its place"};
     return {};
+}
+
+// A device that waits for its server is worth more than what that has to say. The caller is told,
+// whose standard error must not be kept open.
+void serve_without_log(const Error& error) {
+    print_error_line(error_line("recover", error));
+    const UniqueFd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    ::dup2(null.get(), STDERR_FILENO);
 }
 
 // Fails when the reader has gone or the disk is full.
@@ -64,7 +72,11 @@ Result<Launched> launch_service(const Service& service, const Context& context, 
         const auto announce = [&](const Ready& ready) -> Result<void> {
             auto redirected = redirect_log(context.paths, ready.number, start);
             has_log = redirected.ok();
-            return redirected ? launcher.report_ready(ready, deadline) : redirected;
+            if (!redirected && start == Start::adds)
+                return redirected;
+            if (!redirected)
+                serve_without_log(redirected.error());
+            return launcher.report_ready(ready, deadline);
         };
         auto served = service(announce);
         if (!served && has_log)
