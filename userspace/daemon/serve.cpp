@@ -6,12 +6,12 @@
 #include <cstring>
 #include <ctime>
 #include <optional>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/random.h>
 #include <ublk/control.h>
+#include <ublk/retry.h>
 #include <unistd.h>
 
 #include "../targets/registry.h"
@@ -20,6 +20,7 @@
 #include "output.h"
 #include "process.h"
 #include "questions.h"
+#include "report.h"
 #include "server_socket.h"
 #include "state.h"
 
@@ -140,27 +141,27 @@ Error cannot_recover(int code, int number, std::string hint, ErrorKind kind = Er
 }
 
 Result<DeviceInfo> find_waiting_device(const Paths& paths, Control& control, int number) {
-    const Deadline limit = Clock::now() + death_limit;
-    for (;;) {
-        auto info = find_device(control, number);
-        if (!info)
-            return info;
-        if (recovery_of(info->features) == Recovery::off)
-            return cannot_recover(EINVAL, number,
-                                  "it was added without recovery; see --recovery in ublkd help add",
-                                  ErrorKind::usage);
-        if (info->state == DeviceState::dead)
-            return cannot_recover(ENXIO, number, "its disk was stopped; delete it: ublkd del");
-        // The library waits for the rest of an end that has begun.
-        if (info->state != DeviceState::live || !ProcessHandle(info->server).alive())
-            return info;
-        if (Clock::now() > limit)
-            return Error{EBUSY,
-                         fmt::format("{} is served by {}", block_device_path(number),
-                                     describe_server(paths, *info)),
-                         "ublkd quiesce sends its server away"};
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
+    // The library waits for the rest of an end that has begun.
+    const auto is_served = [](const Result<DeviceInfo>& info) {
+        return info && info->state == DeviceState::live && ProcessHandle(info->server).alive() &&
+               recovery_of(info->features) != Recovery::off;
+    };
+    auto info = retry_until(
+        Clock::now() + death_limit, [&] { return find_device(control, number); }, is_served);
+    if (!info)
+        return info;
+    if (recovery_of(info->features) == Recovery::off)
+        return cannot_recover(EINVAL, number,
+                              "it was added without recovery; see --recovery in ublkd help add",
+                              ErrorKind::usage);
+    if (info->state == DeviceState::dead)
+        return cannot_recover(ENXIO, number, "its disk was stopped; delete it: ublkd del");
+    if (is_served(info))
+        return Error{EBUSY,
+                     fmt::format("{} is served by {}", block_device_path(number),
+                                 describe_server(paths, *info)),
+                     "ublkd quiesce sends its server away"};
+    return info;
 }
 
 Result<Waiting> find_waiting(const Paths& paths, int number) {
@@ -209,13 +210,11 @@ Result<std::unique_ptr<Target>> create_again(const ServerRecord& record, const G
 // The kernel closes the ring of a server that was killed some time after its end, and with it the
 // locked backing.
 Result<std::unique_ptr<Target>> create_once_free(const ServerRecord& record, const Geometry& disk) {
-    const Deadline limit = Clock::now() + death_limit;
-    while (true) {
-        auto target = create_again(record, disk);
-        if (target || target.error().code != EBUSY || Clock::now() > limit)
-            return target;
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
+    return retry_until(
+        Clock::now() + death_limit, [&] { return create_again(record, disk); },
+        [](const Result<std::unique_ptr<Target>>& target) {
+            return !target && target.error().code == EBUSY;
+        });
 }
 
 // Whoever shared it may be gone. Then the driver copies, which is told where the copy mode is.
@@ -233,7 +232,7 @@ std::shared_ptr<const SharedMemory> share_again(ServerRecord& record) {
 
 void log_failure(const Result<void>& result) {
     if (!result)
-        print_error_line("ublkd: " + result.error().message());
+        print_error_line(error_line("", result.error()));
 }
 
 } // namespace
@@ -279,6 +278,7 @@ Result<void> take_over(int number, const Paths& paths, const Announce& announce)
     ServerRecord record = waiting->record;
     RecoverOptions options;
     options.shared_memory = share_again(record);
+    options.mark = record.mark;
     if (auto left = leave_surroundings(paths); !left)
         return left;
     auto server = Server::recover(number, *std::move(target), options);

@@ -63,7 +63,7 @@ public:
             return info.error();
         if (auto can = can_be_resized(context.paths, *info); !can)
             return can.error();
-        auto resized = ask_to_resize(StateDirectory(context.paths), *number, *request,
+        auto resized = ask_to_resize(StateDirectory(context.paths), *info, *request,
                                      Clock::now() + answer_limit);
         if (!resized)
             return explain(resized.error(), *number);

@@ -46,7 +46,10 @@ public:
         while (!device && errno == EINTR)
             device = UniqueFd{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
         if (!device)
-            return Error{errno, "open " + path, errno == ENOENT ? "is /dev a devtmpfs?" : ""};
+            return Error{errno, "open " + path,
+                         errno == ENOENT  ? "is /dev a devtmpfs?"
+                         : errno == EBUSY ? "another server has it"
+                                          : ""};
         return device;
     }
 

@@ -9,8 +9,9 @@
 #include <cstdio>
 #include <poll.h>
 #include <sys/signalfd.h>
-#include <thread>
 #include <utility>
+
+#include <ublk/retry.h>
 
 #include "copy_choice.h"
 #include "stop_signals.h"
@@ -36,6 +37,8 @@ Result<void> check_new_size(Geometry geometry, std::uint64_t size, const SizeReq
                      ErrorKind::usage};
     return {};
 }
+
+bool is_busy(const Result<void>& result) { return !result && result.error().code == EBUSY; }
 
 void consume_signal(int signal_fd) {
     signalfd_siginfo consumed{};
@@ -83,21 +86,18 @@ Result<void> Server::Running::take_over() {
         duty_ = Duty::remove;
         return taken;
     }
-    // A server that has just begun to fetch is sent away like one that serves.
-    static_cast<void>(control_.quiesce(number(), timeout_));
+    // A server that has just begun to fetch is sent away like one that serves. Only if it is this
+    // one: another that came at the same time may have been first.
+    if (!queues_.empty())
+        static_cast<void>(control_.quiesce(number(), timeout_));
     leave();
     return taken;
 }
 
 // The old server may have died just now, and its end takes a moment.
 Result<void> Server::Running::wait_until_vacant() {
-    const Deadline limit = deadline();
-    for (Milliseconds pause{1};; pause = std::min(2 * pause, longest_pause)) {
-        Result<void> vacant = control_.start_recovery(number());
-        if (vacant || vacant.error().code != EBUSY || std::chrono::steady_clock::now() > limit)
-            return vacant;
-        std::this_thread::sleep_for(pause);
-    }
+    return retry_until(
+        deadline(), [this] { return control_.start_recovery(number()); }, is_busy);
 }
 
 Result<void> Server::Running::begin_serving() {
@@ -105,7 +105,22 @@ Result<void> Server::Running::begin_serving() {
     if (!char_device)
         return char_device.error();
     char_device_ = std::move(*char_device);
+    if (Result<void> same = check_identity(); !same) {
+        char_device_ = UniqueFd{};
+        return same;
+    }
     return start_queues();
+}
+
+// A device that is open keeps its number; before that, the number may have become another's.
+Result<void> Server::Running::check_identity() {
+    const Result<DeviceInfo> found = control_.info(number());
+    if (!found)
+        return found.error();
+    if (found->mark != info().mark)
+        return Error{ENODEV, "serve " + path_,
+                     "it was deleted, and its number is another device's by now"};
+    return {};
 }
 
 // Before the first request can come.
@@ -215,6 +230,9 @@ Result<void> Server::Running::stop() {
     if (duty_ == Duty::none)
         return {};
     duty_ = Duty::none;
+    if (!char_device_)
+        if (const Result<void> same = check_identity(); !same && same.error().code == ENODEV)
+            return {};
     Result<void> outcome = control_.stop(number());
     if (!outcome && outcome.error().code == ENODEV)
         outcome = {};
@@ -242,16 +260,15 @@ Result<void> Server::Running::remove() {
 // the block device open, for as long as they like: nothing of ours, so not worth more than a
 // moment.
 Result<void> Server::Running::wait_until_gone() {
-    const Deadline limit = std::chrono::steady_clock::now() + std::min(timeout_, longest_farewell);
-    for (Milliseconds pause{1}; std::chrono::steady_clock::now() < limit; pause *= 2) {
-        const Result<DeviceInfo> found = control_.info(number());
-        if (!found)
-            return found.error().code == ENODEV ? Result<void>{} : found.error();
-        if (found->server > 0 && found->server != ::getpid())
-            return {}; // the number is in use again
-        std::this_thread::sleep_for(pause);
-    }
-    return {};
+    const Result<DeviceInfo> last = retry_until(
+        std::chrono::steady_clock::now() + std::min(timeout_, longest_farewell),
+        [this] { return control_.info(number()); },
+        [this](const Result<DeviceInfo>& found) {
+            const bool in_use_again = found && (found->mark != info().mark ||
+                                                (found->server > 0 && found->server != ::getpid()));
+            return found && !in_use_again;
+        });
+    return last || last.error().code == ENODEV ? Result<void>{} : last.error();
 }
 
 // Nothing is touched before all that can be checked is. Then the target comes first, for requests

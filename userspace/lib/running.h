@@ -49,6 +49,7 @@ private:
     Result<void> wait_until_vacant();
     Result<void> start_queues();
     Result<void> begin_serving();
+    Result<void> check_identity();
     Result<void> share_memory();
     void stop_sharing();
     Result<void> wait_for_queues();

@@ -184,6 +184,9 @@ Result<Server> recover_over(std::shared_ptr<DriverPort> driver, int number,
     Result<DeviceInfo> info = world->control.info(number);
     if (!info)
         return info.error();
+    if (options.mark && *options.mark != info->mark)
+        return Error{ENODEV, "recover " + block_device_path(number),
+                     "it was deleted, and its number is another device's by now"};
     Result<Geometry> disk = world->control.geometry(number);
     if (!disk)
         return disk.error();

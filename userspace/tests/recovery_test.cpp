@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <ublk/recovery.h>
 
+#include <csignal>
+#include <optional>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <thread>
@@ -203,6 +206,42 @@ TEST_F(RecoveryOfADevice, DeviceThatHasAServerIsBusy) {
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, EBUSY);
     EXPECT_EQ(driver_->info().state, UBLK_S_DEV_LIVE);
+}
+
+// Two see that it has no server; one is first to open it.
+TEST_F(RecoveryOfADevice, WhoComesTooLateLeavesTheServerThatWonAlone) {
+    Server first = start();
+    driver_->lose_server();
+    expect_left(first);
+    std::optional<Result<Server>> winner;
+    driver_->before_open([&] {
+        driver_->before_open(nullptr);
+        winner.emplace(recover_over(driver_, 0, lasting(), {}));
+        return EBUSY;
+    });
+    const auto loser = recover_over(driver_, 0, lasting(), {.timeout = 1000ms});
+    ASSERT_FALSE(loser);
+    EXPECT_EQ(loser.error().code, EBUSY);
+    ASSERT_TRUE(*winner) << winner->error().message();
+    ASSERT_EQ(driver_->info().state, UBLK_S_DEV_LIVE);
+    driver_->issue(0, 0, read_4k);
+    EXPECT_EQ(driver_->wait_for_result(0, 0), 4096);
+}
+
+// Open, it keeps its number; before, that may have become another's.
+TEST_F(RecoveryOfADevice, DeviceThatAnotherOneHasReplacedIsNotServed) {
+    Server first = start();
+    driver_->lose_server();
+    expect_left(first);
+    driver_->before_open([&] {
+        driver_->replace_device(78);
+        return 0;
+    });
+    const auto second = recover_over(driver_, 0, lasting(), {.timeout = 20ms});
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, ENODEV);
+    EXPECT_FALSE(driver_->armed(0, 0));
+    EXPECT_TRUE(driver_->device_exists());
 }
 
 TEST_F(RecoveryOfADevice, DeviceWithoutRecoveryIsRefused) {

@@ -36,6 +36,8 @@ struct RecoverOptions {
     // For a device with CopyMode::shmem; without it everything is copied.
     std::shared_ptr<const SharedMemory> shared_memory{};
     Milliseconds timeout{10000}; // bounds each step
+    // Of the device that is meant: numbers are used again. None: whatever has the number.
+    std::optional<std::uint64_t> mark{};
 };
 
 struct SizeRequest {

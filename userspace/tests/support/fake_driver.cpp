@@ -15,6 +15,8 @@ public:
     explicit FakeControl(std::shared_ptr<FakeDriver> driver) : driver_(std::move(driver)) {}
 
     int execute(const ControlCommand& command, Milliseconds timeout) override {
+        if (driver_->before_control_)
+            driver_->before_control_(command.opcode);
         std::unique_lock lock{driver_->mutex_};
         return driver_->control_command(lock, command, timeout);
     }
@@ -137,6 +139,14 @@ void FakeDriver::lose_server_locked() {
     info_.state = fails ? UBLK_S_DEV_FAIL_IO : UBLK_S_DEV_QUIESCED;
     info_.ublksrv_pid = -1;
     memory_.clear();
+}
+
+void FakeDriver::replace_device(std::uint64_t mark) {
+    const std::lock_guard lock{mutex_};
+    info_.ublksrv_flags = mark;
+    info_.ublksrv_pid = -1;
+    info_.state = UBLK_S_DEV_DEAD;
+    exists_ = true;
 }
 
 void FakeDriver::fail_next_operation(unsigned opcode, int error) {
@@ -352,6 +362,9 @@ Result<Control> FakeDriver::open_control(Milliseconds timeout) {
 }
 
 Result<UniqueFd> FakeDriver::open_char_device(int) {
+    const auto observer = before_open_; // which may replace itself
+    if (const int error = observer ? observer() : 0)
+        return Error{error, "open the device"};
     return UniqueFd{::open("/dev/null", O_RDWR | O_CLOEXEC)};
 }
 

@@ -92,6 +92,15 @@ public:
         observer_ = std::move(observer);
     }
 
+    // Called before every control command, and when a server opens its device; what that returns is
+    // an error of the opening, or 0. Each with the mutex free.
+    void before_control(std::function<void(std::uint32_t opcode)> observer) {
+        before_control_ = std::move(observer);
+    }
+    void before_open(std::function<int()> observer) { before_open_ = std::move(observer); }
+    // The device has gone, and somebody else has added one of its number.
+    void replace_device(std::uint64_t mark);
+
     // What goes wrong on purpose.
     void fail_next_operation(unsigned opcode, int error); // of io_uring
     void fail_control(std::uint32_t opcode, int error);   // until it is healed
@@ -184,6 +193,8 @@ private:
     std::size_t longest_transfer_ = SIZE_MAX;
     std::chrono::nanoseconds slept_{0};
     std::function<void(const io_uring_sqe&)> observer_{};
+    std::function<void(std::uint32_t)> before_control_{};
+    std::function<int()> before_open_{};
     std::map<unsigned, std::deque<int>> operation_errors_{};
     std::map<std::uint32_t, int> control_errors_{};
 };
