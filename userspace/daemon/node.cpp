@@ -79,13 +79,4 @@ Result<void> wait_for_node(const Paths& paths, const Ready& ready, Deadline dead
                  "is " + paths.dev + " a devtmpfs, and udev running?"};
 }
 
-Result<void> wait_for_node_removal(const Paths& paths, int number, Deadline deadline) {
-    const std::string path = paths.block_node(number);
-    return wait_for_change(paths, deadline, [&]() -> Result<void> {
-        if (::access(path.c_str(), F_OK) == 0)
-            return Error{ETIMEDOUT, path + " stays"};
-        return {};
-    });
-}
-
 } // namespace ublk::daemon

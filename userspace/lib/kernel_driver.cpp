@@ -63,6 +63,14 @@ public:
         return {};
     }
 
+    Result<UniqueFd> claim_block_device(int number) override {
+        const std::string path = block_device_path(number);
+        UniqueFd device{::open(path.c_str(), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC)};
+        if (!device)
+            return Error{errno, "open " + path};
+        return device;
+    }
+
     Result<Descriptors> map_descriptors(int char_device, unsigned queue, unsigned depth) override {
         const std::size_t spacing = page_round_up(UBLK_MAX_QUEUE_DEPTH * sizeof(ublksrv_io_desc));
         Result<Mapping> mapping =

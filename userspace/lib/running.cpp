@@ -22,7 +22,7 @@ namespace ublk {
 namespace {
 
 constexpr Milliseconds longest_farewell{2000};
-constexpr Milliseconds longest_pause{50};
+constexpr Milliseconds longest_look{2000}; // at a disk by udev and its like
 
 Result<void> check_new_size(Geometry geometry, std::uint64_t size, const SizeRequest& request) {
     const std::uint64_t before = std::exchange(geometry.size_bytes, size);
@@ -168,7 +168,8 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
     for (const Watch& watch : also)
         events.push_back({watch.descriptor, POLLIN, 0});
 
-    while (!events[0].revents && !events[1].revents) {
+    bool insists = false; // who sends a signal now has sent one before
+    while (!events[1].revents) {
         if (::poll(events.data(), events.size(), -1) < 0) {
             if (errno != EINTR)
                 return Error{errno, "wait for a signal"};
@@ -177,16 +178,71 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
         for (std::size_t i = 0; i < also.size(); ++i)
             if (events[i + 2].revents)
                 also[i].handle();
-    }
-    if (events[0].revents) {
+        if (!events[0].revents)
+            continue;
         consume_signal(signal_fd.get());
-    } else if (makes_room()) {
+        if (const std::optional<Result<End>> end = end_when_told(insists))
+            return *end;
+        insists = true;
+    }
+    if (makes_room()) {
         leave();
         return End::left;
     }
+    return stop_for_good();
+}
+
+Result<End> Server::Running::stop_for_good() {
     if (Result<void> stopped = stop(); !stopped)
         return stopped.error();
     return End::removed;
+}
+
+// A disk that is in use is not taken away from its users only because its server has to end.
+std::optional<Result<End>> Server::Running::end_when_told(bool insists) {
+    const bool can_wait = recovery_of(info().features) != Recovery::off;
+    if (insists && !can_wait)
+        return stop_for_good();
+    if (insists) {
+        leave_at_once();
+        return End::left;
+    }
+    const Result<void> stopped = stop_if_unused();
+    if (stopped || stopped.error().code == ENODEV)
+        return stop_for_good();
+    if (!can_wait) {
+        complain(Error{EBUSY, "end the server",
+                       "the disk is in use and cannot wait for another server; let go of it, or "
+                       "send the signal again: then its users get I/O errors"});
+        return std::nullopt;
+    }
+    const Result<void> quiesced = control_.quiesce(number(), timeout_);
+    if (is_busy(quiesced)) {
+        complain(Error{EBUSY, "end the server",
+                       "it is too busy to hand the disk over; send the signal again to end it as "
+                       "it is"});
+        return std::nullopt;
+    }
+    if (quiesced)
+        leave();
+    else // the driver cannot send servers away
+        leave_at_once();
+    return End::left;
+}
+
+// Those who look at every disk that appears have it open for a moment only.
+Result<void> Server::Running::stop_if_unused() {
+    return retry_until(
+        std::chrono::steady_clock::now() + std::min(timeout_, longest_look),
+        [this]() -> Result<void> {
+            Result<void> stopped = control_.stop_unless_open(number());
+            if (stopped || stopped.error().code != EOPNOTSUPP)
+                return stopped;
+            // The driver does not know that. Mounts, swap and the like show at least.
+            const Result<UniqueFd> claimed = driver_->claim_block_device(number());
+            return claimed ? Result<void>{} : claimed.error();
+        },
+        is_busy);
 }
 
 // Queues end when their disk is removed, and when the server is sent away for another one to come.
@@ -208,6 +264,12 @@ void Server::Running::leave() {
     complain(ended);
     if (ended)
         stop_sharing();
+    char_device_ = UniqueFd{};
+}
+
+// Its queues end with the process.
+void Server::Running::leave_at_once() {
+    duty_ = Duty::none;
     char_device_ = UniqueFd{};
 }
 

@@ -54,7 +54,12 @@ private:
     void stop_sharing();
     Result<void> wait_for_queues();
     bool makes_room();
+    // Nothing: goes on serving.
+    std::optional<Result<End>> end_when_told(bool insists);
+    Result<void> stop_if_unused();
+    Result<End> stop_for_good();
     void leave();
+    void leave_at_once();
     void complain(const Result<void>& result) const;
     Result<void> remove();
     Result<void> wait_until_gone();

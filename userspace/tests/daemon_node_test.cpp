@@ -56,17 +56,5 @@ TEST_F(NodeTest, DeathOfTheServerEndsTheWait) {
     EXPECT_LT(took, 20s);
 }
 
-TEST_F(NodeTest, RemovalIsNoticed) {
-    const std::string node = dev_.write("ublkb3", "");
-    std::thread remover([&] { std::filesystem::remove(node); });
-    EXPECT_TRUE(wait_for_node_removal(paths_, 3, Clock::now() + 20s));
-    remover.join();
-}
-
-TEST_F(NodeTest, NodeThatStaysTimesOut) {
-    dev_.write("ublkb3", "");
-    EXPECT_EQ(wait_for_node_removal(paths_, 3, Clock::now() + 5ms).error().code, ETIMEDOUT);
-}
-
 } // namespace
 } // namespace ublk::daemon

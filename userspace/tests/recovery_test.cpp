@@ -137,6 +137,62 @@ TEST_F(RecoveryOfADevice, QuiescedServerLeavesTheDeviceInPlace) {
     EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
 }
 
+// Whoever uses the disk waits for the next server.
+TEST_F(RecoveryOfADevice, SignalLeavesADiskThatIsInUseToTheNextServer) {
+    driver_->available_features |= UBLK_F_SAFE_STOP_DEV;
+    Server server = start();
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    std::raise(SIGTERM);
+    expect_left(server);
+    EXPECT_TRUE(driver_->device_exists());
+    EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
+}
+
+TEST_F(RecoveryOfADevice, SignalRemovesADiskThatNobodyUses) {
+    driver_->available_features |= UBLK_F_SAFE_STOP_DEV;
+    Server server = start();
+    std::raise(SIGTERM);
+    EXPECT_EQ(*server.run(), End::removed);
+    EXPECT_FALSE(driver_->device_exists());
+}
+
+// Its exit sends it away then.
+TEST_F(RecoveryOfADevice, SignalLeavesADiskWhoseDriverCannotQuiesce) {
+    driver_->available_features = kinds | UBLK_F_SAFE_STOP_DEV;
+    Server server = start();
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    std::raise(SIGTERM);
+    expect_left(server);
+    EXPECT_TRUE(driver_->device_exists());
+    driver_->lose_server();
+}
+
+TEST_F(RecoveryOfADevice, SignalTakesNothingFromUsersOfAServerThatIsTooBusyUnlessItComesAgain) {
+    driver_->available_features |= UBLK_F_SAFE_STOP_DEV;
+    Server server = start();
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    driver_->fail_control(UBLK_U_CMD_QUIESCE_DEV, -EBUSY);
+    unsigned asked = 0;
+    driver_->before_control([&](std::uint32_t opcode) {
+        if (opcode == UBLK_U_CMD_QUIESCE_DEV && ++asked == 1)
+            std::raise(SIGTERM); // the first has been consumed
+    });
+    std::raise(SIGTERM);
+    expect_left(server);
+    EXPECT_EQ(asked, 1U);
+    EXPECT_TRUE(driver_->device_exists());
+    driver_->lose_server();
+}
+
+TEST_F(RecoveryOfADevice, DeviceOfAnotherMarkIsNotTheOneThatIsMeant) {
+    Server first = start();
+    driver_->lose_server();
+    expect_left(first);
+    EXPECT_EQ(recover_over(driver_, 0, lasting(), {.mark = 78}).error().code, ENODEV);
+    EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
+    EXPECT_TRUE(recover_over(driver_, 0, lasting(), {.mark = 77}));
+}
+
 TEST_F(RecoveryOfADevice, StoppedServerRemovesIt) {
     Server server = start();
     ASSERT_TRUE(driver_->open_control(20ms)->stop(0));

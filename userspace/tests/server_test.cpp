@@ -2,6 +2,7 @@
 #include <ublk/server.h>
 
 #include <csignal>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 #include <thread>
@@ -69,6 +70,49 @@ TEST_F(ServerTest, RunEndsOnASignal) {
     std::raise(SIGTERM);
     EXPECT_EQ(*server->run(), End::removed);
     EXPECT_FALSE(driver->device_exists());
+}
+
+TEST_F(ServerTest, SignalRemovesNoDiskThatIsInUseUnlessItComesAgain) {
+    driver->available_features |= UBLK_F_SAFE_STOP_DEV;
+    Result<Server> server = start_over(driver, target(), {});
+    ASSERT_TRUE(server);
+    unsigned asked = 0;
+    driver->before_control([&](std::uint32_t opcode) {
+        if (opcode == UBLK_U_CMD_TRY_STOP_DEV && ++asked == 1)
+            std::raise(SIGTERM); // it has been consumed, so it is another one
+    });
+    driver->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    testing::internal::CaptureStderr();
+    std::raise(SIGTERM);
+    EXPECT_EQ(*server->run(), End::removed);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("/dev/ublkb0: "));
+    EXPECT_GT(asked, 0U);
+    EXPECT_FALSE(driver->device_exists());
+}
+
+TEST_F(ServerTest, SignalRemovesNoMountedDiskOfADriverThatDoesNotKnow) {
+    Result<Server> server = start_over(driver, target(), {});
+    ASSERT_TRUE(server);
+    driver->refuse_claims(EBUSY);
+    bool told = false;
+    driver->before_control([&](std::uint32_t opcode) {
+        if (opcode == UBLK_U_CMD_GET_FEATURES && !std::exchange(told, true))
+            std::raise(SIGTERM);
+        EXPECT_TRUE(told || opcode != UBLK_U_CMD_STOP_DEV);
+    });
+    std::raise(SIGTERM);
+    EXPECT_EQ(*server->run(), End::removed);
+    EXPECT_TRUE(told);
+}
+
+// Before it is open its number may become another's.
+TEST_F(ServerTest, DeviceThatAnotherOneHasReplacedIsLeftAlone) {
+    driver->before_open([&] {
+        driver->replace_device(78);
+        return ENOENT;
+    });
+    EXPECT_FALSE(start_over(driver, target(), {.mark = 77}));
+    EXPECT_TRUE(driver->device_exists());
 }
 
 TEST_F(ServerTest, RunEndsWhenSomebodyElseStopsTheDevice) {

@@ -94,7 +94,9 @@ public:
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and
     // removes it. In-flight requests are finished first. The number becomes free at once, or when
     // the last user of the block device closes it. A device that outlives its server is left when
-    // somebody quiesces it: another process can then recover it.
+    // somebody quiesces it, or when a signal comes while the disk is in use: another process can
+    // then recover it. Without recovery a disk in use is served on, which standard error tells,
+    // until a second signal comes. Whoever gets End::left exits soon: queues may still be at work.
     Result<End> run(const std::vector<Watch>& also = {});
     Result<void> stop();
 

@@ -370,6 +370,12 @@ Result<UniqueFd> FakeDriver::open_char_device(int) {
 
 Result<void> FakeDriver::find_block_device(int) { return {}; }
 
+Result<UniqueFd> FakeDriver::claim_block_device(int) {
+    if (claim_error_)
+        return Error{claim_error_, "open the disk"};
+    return UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+}
+
 Result<Descriptors> FakeDriver::map_descriptors(int, unsigned queue, unsigned) {
     return Descriptors{Mapping{}, queues_.at(queue).descriptors.data()};
 }

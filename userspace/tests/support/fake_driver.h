@@ -106,6 +106,7 @@ public:
     void fail_control(std::uint32_t opcode, int error);   // until it is healed
     void heal_control();
     void fail_fetch(int error) { fetch_error_ = error; }
+    void refuse_claims(int error) { claim_error_ = error; }
     void limit_transfers(std::size_t bytes) { longest_transfer_ = bytes; }
     void refuse_submissions(int error) { submission_error_ = error; }
     void limit_ring_entries(unsigned entries) { largest_ring_ = entries; }
@@ -130,6 +131,7 @@ public:
     Result<Control> open_control(Milliseconds timeout) override;
     Result<UniqueFd> open_char_device(int number) override;
     Result<void> find_block_device(int number) override;
+    Result<UniqueFd> claim_block_device(int number) override;
     Result<Descriptors> map_descriptors(int char_device, unsigned queue, unsigned depth) override;
     Result<std::unique_ptr<Uring>> create_ring(unsigned entries) override;
     Result<void> prepare_thread(const std::vector<unsigned>& cpus) override;
@@ -188,6 +190,7 @@ private:
     std::deque<int> user_copy_results_{};
     int fetch_error_ = 0;
     int submission_error_ = 0;
+    int claim_error_ = 0;
     unsigned largest_ring_ = 1U << 16;
     unsigned enters_ = 0;
     std::size_t longest_transfer_ = SIZE_MAX;
