@@ -7,17 +7,19 @@ source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 require_feature QUIESCE
 
-# Runs a command with streams closed, those of a sum of 1, 2 and 4: with_closed SUM COMMAND...
-with_closed() {
-    local closed=$1
+# Becomes a command, with streams closed, those of a sum of 1, 2 and 4: becomes SUM COMMAND...
+becomes() {
+    trap - ERR EXIT
+    if (($1 & 1)); then exec <&-; fi
+    if (($1 & 2)); then exec >&-; fi
+    if (($1 & 4)); then exec 2>&-; fi
     shift
-    (
-        trap - ERR EXIT
-        ((closed & 1)) && exec <&-
-        ((closed & 2)) && exec >&-
-        ((closed & 4)) && exec 2>&-
-        exec "$@"
-    )
+    exec "$@"
+}
+
+# The same as a part of the test: with_closed SUM COMMAND...
+with_closed() {
+    (becomes "$@")
 }
 
 expect_untouched() {
@@ -52,7 +54,7 @@ for closed in 0 1 2 3 4 5 6 7; do
     del_dev "$dev"
 
     # The name is printed while the file is open.
-    with_closed "$closed" ublkd add loop file="$image" --number 7 --foreground &
+    becomes "$closed" ublkd add loop file="$image" --number 7 --foreground &
     server=$!
     wait_until 20 is_live_or_gone "$server" || fail "$closed: add --foreground neither serves nor ends"
     process_is_gone "$server" || expect_streams_of "$server"
@@ -80,7 +82,7 @@ for closed in 0 1 2 3 4 5 6 7; do
     expect_streams_of "$(server_pid "$dev")"
     is_live || fail "$closed: it is not served"
     with_closed "$closed" ublkd quiesce 7 || fail "$closed: quiesce"
-    with_closed "$closed" ublkd recover 7 --foreground &
+    becomes "$closed" ublkd recover 7 --foreground &
     server=$!
     wait_until 20 is_live || fail "$closed: recover --foreground"
     expect_streams_of "$(server_pid "$dev")"

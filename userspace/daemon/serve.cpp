@@ -97,35 +97,40 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
     if (!mark)
         return mark.error();
     options.mark = *mark;
-    auto server = Server::start(std::move(target), options);
-    if (!server)
-        return server.error();
 
     const StateDirectory state(paths);
-    const int number = server->info().number;
-    const ServerRecord record{number,
-                              std::string(request.target->name),
-                              request.options,
-                              identify_process(paths, ::getpid()),
-                              std::time(nullptr),
-                              server->copy(),
-                              *mark,
-                              request.shared_file};
-    std::optional<ServerSocket> socket;
-    auto result = state.write(record);
-    if (result) {
-        auto opened = ServerSocket::open(state, number);
-        if (opened)
-            socket = *std::move(opened);
-        else
-            result = opened.error();
+    ServerRecord record{.number = -1,
+                        .target = std::string(request.target->name),
+                        .options = request.options,
+                        .server = identify_process(paths, ::getpid()),
+                        .started = std::time(nullptr),
+                        .mark = *mark,
+                        .shared_file = request.shared_file};
+    // Whatever ends this process from then on: there is no disk that nobody knows to recover.
+    options.before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
+        record.number = info.number;
+        record.copy = copy;
+        return state.write(record);
+    };
+    auto server = Server::start(std::move(target), options);
+    if (!server) {
+        if (record.number >= 0)
+            state.remove(record.number, record.server);
+        return server.error();
     }
+
+    std::optional<ServerSocket> socket;
+    Result<void> result{};
+    if (auto opened = ServerSocket::open(state, record.number); opened)
+        socket = *std::move(opened);
+    else
+        result = opened.error();
     if (result)
-        result = announce({number, record.target, size, record.server.pid});
+        result = announce({record.number, record.target, size, record.server.pid});
     if (result)
         return run_to_the_end(*server, record, state, socket);
     static_cast<void>(server->stop()); // the first error is the one to tell
-    state.remove(number, record.server);
+    state.remove(record.number, record.server);
     return result;
 }
 

@@ -57,7 +57,7 @@ Server::Running::~Running() {
         static_cast<void>(stop());
 }
 
-Result<void> Server::Running::bring_up() {
+Result<void> Server::Running::bring_up(const BeforeDisk& prepare) {
     duty_ = Duty::remove;
     const Geometry geometry = geometry_for(copy().mode, device_->checked.geometry());
     if (Result<void> set = control_.set_geometry(number(), geometry); !set)
@@ -66,6 +66,9 @@ Result<void> Server::Running::bring_up() {
         return serving;
     if (Result<void> shared = share_memory(); !shared)
         return shared;
+    if (prepare)
+        if (Result<void> prepared = prepare(info(), copy()); !prepared)
+            return prepared;
     if (Result<void> started = control_.start(number(), ::getpid()); !started)
         return started;
     return driver_->find_block_device(number());

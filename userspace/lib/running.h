@@ -25,7 +25,7 @@ public:
     ~Running();
 
     // One of the two comes first: a device that was just added, or one that has lost its server.
-    Result<void> bring_up();
+    Result<void> bring_up(const BeforeDisk& prepare);
     Result<void> take_over();
 
     Result<End> run(const std::vector<Watch>& also);

@@ -171,7 +171,7 @@ Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Ta
         make_device(*world, std::move(target), *info, *std::move(copy), options.shared_memory);
     auto running = std::make_unique<Server::Running>(
         std::move(world->driver), std::move(world->control), std::move(device), options.timeout);
-    if (Result<void> up = running->bring_up(); !up)
+    if (Result<void> up = running->bring_up(options.before_disk); !up)
         return up.error();
     return Server{std::move(running)};
 }

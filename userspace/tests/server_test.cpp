@@ -105,6 +105,30 @@ TEST_F(ServerTest, SignalRemovesNoMountedDiskOfADriverThatDoesNotKnow) {
     EXPECT_TRUE(told);
 }
 
+TEST_F(ServerTest, NextServerIsPreparedForBeforeThereIsADisk) {
+    int number = -1;
+    Result<Server> server = start_over(
+        driver, target(),
+        {.number = 3, .before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
+             EXPECT_NE(driver->info().state, UBLK_S_DEV_LIVE);
+             EXPECT_EQ(copy.mode, CopyMode::driver);
+             number = info.number;
+             return Result<void>{};
+         }});
+    ASSERT_TRUE(server) << server.error().message();
+    EXPECT_EQ(number, 3);
+}
+
+TEST_F(ServerTest, NoDiskIsMadeWithoutThat) {
+    Result<Server> server = start_over(
+        driver, target(), {.before_disk = [](const DeviceInfo&, const CopyChoice&) -> Result<void> {
+            return Error{ENOSPC, "write it down"};
+        }});
+    ASSERT_FALSE(server);
+    EXPECT_EQ(server.error().code, ENOSPC);
+    EXPECT_FALSE(driver->device_exists());
+}
+
 // Before it is open its number may become another's.
 TEST_F(ServerTest, DeviceThatAnotherOneHasReplacedIsLeftAlone) {
     driver->before_open([&] {

@@ -19,6 +19,9 @@
 
 namespace ublk {
 
+// Called when a device has its number, and before there is a disk that somebody could use.
+using BeforeDisk = std::function<Result<void>(const DeviceInfo&, const CopyChoice&)>;
+
 struct ServerOptions {
     int number = -1; // -1 lets the driver choose
     unsigned queues = 1;
@@ -30,6 +33,9 @@ struct ServerOptions {
     // For CopyMode::shmem, which is what automatic then means.
     std::shared_ptr<const SharedMemory> shared_memory{};
     Milliseconds timeout{10000}; // bounds each step of starting and stopping
+    // To write down what a next server will have to know: this one can die as soon as it has a
+    // disk. An error ends the start.
+    BeforeDisk before_disk{};
 };
 
 struct RecoverOptions {
