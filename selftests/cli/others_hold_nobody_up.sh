@@ -6,13 +6,15 @@ source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/cli.sh"
 
-as_nobody() {
-    setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"
+# The process becomes that of somebody without rights.
+becomes_nobody() {
+    trap - ERR EXIT
+    exec setpriv --reuid=nobody --regid=nogroup --clear-groups "$@"
 }
 
 del_dev "$(add_dev null)"
 for file in /run/ublkd /run/ublkd/.lock; do
-    as_nobody flock --nonblock "$file" sh -c 'echo locked; exec sleep 1000' >"$UBLK_TEST_DIR/locked" \
+    becomes_nobody flock --nonblock --no-fork "$file" sh -c 'echo locked; exec sleep 1000' >"$UBLK_TEST_DIR/locked" \
         2>"$UBLK_TEST_DIR/refused" &
     somebody=$!
     wait_until 10 grep -q . "$UBLK_TEST_DIR/locked" "$UBLK_TEST_DIR/refused" || fail "no answer"

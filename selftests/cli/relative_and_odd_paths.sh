@@ -3,7 +3,7 @@
 # Files are found by relative names, by names with blanks, quotes, newlines and bytes that are no
 # text; an error about them is still one line, and --json still a document. A next server finds them, too,
 # and what JSON says of them can be undone.
-# timeout: 120
+# timeout: 240
 source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/cli.sh"

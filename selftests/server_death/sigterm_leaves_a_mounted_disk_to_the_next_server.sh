@@ -7,6 +7,10 @@ source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 require_feature QUIESCE
 
+is_waiting() {
+    [ "$(ublkd show "$dev" --json | jq -r .state)" = quiesced ]
+}
+
 image=$(make_image disk 64M)
 for kind in queue reissue; do
     dev=$(add_dev loop file="$image" --recovery "$kind")
@@ -17,7 +21,7 @@ for kind in queue reissue; do
     server=$(server_pid "$dev")
     kill -TERM "$server"
     wait_until 20 process_is_gone "$server" || fail "$kind: the server does not end"
-    [ "$(ublkd show "$dev" --json | jq -r .state)" = quiesced ] || fail "$kind: it does not wait"
+    wait_until 20 is_waiting || fail "$kind: it does not wait"
     { cp "$noise" "$UBLK_TEST_DIR/mnt/later" && sync --file-system "$UBLK_TEST_DIR/mnt"; } &
     writer=$!
     ublkd recover "$dev" || fail "$kind: recover"
