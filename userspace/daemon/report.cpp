@@ -7,6 +7,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "text.h"
+
 namespace ublk::daemon {
 
 std::string_view meaning(Exit exit) {
@@ -91,7 +93,7 @@ static std::string on_one_line(std::string_view text) {
 
 std::string error_line(std::string_view verb, const Error& error) {
     std::string_view separator = verb.empty() ? "" : ": ";
-    return on_one_line(fmt::format("ublkd: {}{}{}", verb, separator, error.message()));
+    return on_one_line(to_text(fmt::format("ublkd: {}{}{}", verb, separator, error.message())));
 }
 
 nlohmann::ordered_json error_json(const Error& error) {
