@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "server_over.h"
 #include "support/target_bench.h"
@@ -601,6 +606,32 @@ TEST(ZonedTargetCreation, MoreThanTheAddressSpaceIsTooLarge) {
     ASSERT_FALSE(target);
     EXPECT_EQ(target.error().kind, ErrorKind::backend);
     EXPECT_THAT(target.error().hint, HasSubstr("too large"));
+}
+
+// A file that somebody else could lock in between would be his disk, and removed under him.
+TEST(ZonedInFile, NobodyElseCanHaveTheFileOnceItHasZones) {
+    const test::TemporaryDirectory directory;
+    constexpr int rounds = 200;
+    int stolen = 0;
+    for (int round = 0; round < rounds; ++round) {
+        const std::string path = directory.path("zones" + std::to_string(round));
+        std::atomic<bool> over = false;
+        std::thread thief{[&] {
+            while (!over) {
+                const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+                char first = 0;
+                if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0 &&
+                    ::pread(fd.get(), &first, 1, 0) == 1 && first) {
+                    ++stolen;
+                    return;
+                }
+            }
+        }};
+        const auto made = create({"file=" + path, "size=1M", "zone-size=64K", "direct=no"});
+        over = true;
+        thief.join();
+    }
+    EXPECT_EQ(stolen, 0) << "of " << rounds;
 }
 
 } // namespace
