@@ -97,6 +97,9 @@ Result<void> check_takes_over(const Target& target, const Geometry& disk, const 
         difference = "volatile cache";
     else if (uses_memory_of_users(info) && ours.dma_alignment > disk.dma_alignment)
         difference = "memory alignment";
+    else if (copy_mode_of(info.features) == CopyMode::zero &&
+             target.data_access() != DataAccess::ring)
+        difference = "zero copy, which gives the data to nobody's memory,";
     if (!difference)
         return {};
     return Error{EINVAL, "take " + block_device_path(info.number) + " over",

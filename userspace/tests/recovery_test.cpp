@@ -24,15 +24,18 @@ constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sector
 class Lasting final : public Target {
 public:
     explicit Lasting(const Geometry& geometry = test::everything_allowed(),
-                     Persistence persistence = Persistence::backing)
-        : geometry_(geometry), persistence_(persistence) {}
+                     Persistence persistence = Persistence::backing,
+                     DataAccess access = DataAccess::memory)
+        : geometry_(geometry), persistence_(persistence), access_(access) {}
     Geometry geometry() const override { return geometry_; }
     Persistence persistence() const override { return persistence_; }
+    DataAccess data_access() const override { return access_; }
     Task serve(Io io) override { return test::succeed(std::move(io)); }
 
 private:
     Geometry geometry_;
     Persistence persistence_;
+    DataAccess access_;
 };
 
 std::unique_ptr<Target> lasting() { return std::make_unique<Lasting>(); }
@@ -228,6 +231,27 @@ TEST_F(RecoveryOfADevice, TargetThatIsAnotherDiskIsRefused) {
         EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
     }
     EXPECT_TRUE(recover_over(driver_, 0, lasting(), {}));
+}
+
+// Such a target would be handed a buffer at address 0.
+TEST_F(RecoveryOfADevice, TargetThatNeedsMemoryDoesNotTakeOverADiskWithZeroCopy) {
+    const auto handing_on = [] {
+        return std::make_unique<Lasting>(test::everything_allowed(), Persistence::backing,
+                                         DataAccess::ring);
+    };
+    driver_->available_features |= UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG;
+    auto first =
+        start_over(driver_, handing_on(), {.copy = CopyMode::zero, .recovery = Recovery::queue});
+    ASSERT_TRUE(first) << first.error().message();
+    driver_->lose_server();
+    expect_left(*first);
+
+    const auto second = recover_over(driver_, 0, lasting(), {});
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().kind, ErrorKind::backend);
+    EXPECT_THAT(second.error().hint, HasSubstr("zero copy"));
+    EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
+    EXPECT_TRUE(recover_over(driver_, 0, handing_on(), {}));
 }
 
 // Whatever step fails, the device goes on waiting, and the next attempt can succeed.
