@@ -190,8 +190,21 @@ void Queue::handle_command(unsigned tag, int result) {
         return;
     }
     --owned_tags_;
-    if (result != UBLK_IO_RES_ABORT && refusal_ == 0)
+    if (result == UBLK_IO_RES_ABORT)
+        return;
+    if (refusal_ == 0)
         refusal_ = result;
+    if (requests_[tag].stage == detail::Stage::commit)
+        complain_of_refusal(tag, result);
+}
+
+// The tag is lost, and so is the answer: nobody must have to guess why a user of the disk waits.
+void Queue::complain_of_refusal(unsigned tag, int result) noexcept {
+    ++refused_;
+    std::fprintf(stderr,
+                 "ublk: queue %u: the driver refused the answer to the request of tag %u: %s; its "
+                 "user waits until this server, process %d, is replaced or ends\n",
+                 parts_.index, tag, ::strerrordesc_np(-result), static_cast<int>(::getpid()));
 }
 
 void Queue::read_descriptor(detail::Request& request) noexcept {
@@ -352,6 +365,7 @@ Statistics Queue::statistics() const noexcept {
     return Statistics{.requests = delivered_.get(),
                       .rejected = rejected_.get(),
                       .contract_violations = violations_.get(),
+                      .refused_answers = refused_.get(),
                       .frame_heap_allocations = parts_.frames.heap_allocations()};
 }
 

@@ -89,6 +89,7 @@ private:
     void enter(unsigned wait);
     void handle(std::uint64_t user_data, int result);
     void handle_command(unsigned tag, int result);
+    void complain_of_refusal(unsigned tag, int result) noexcept;
     void handle_move(detail::Request& request, int result);
     void handle_operation(RingOperation& operation, int result);
     void read_descriptor(detail::Request& request) noexcept;
@@ -123,6 +124,7 @@ private:
     Counter delivered_;
     Counter rejected_;
     Counter violations_;
+    Counter refused_;
 };
 
 } // namespace ublk

@@ -290,6 +290,7 @@ Statistics Server::Running::statistics() const {
         sum.requests += one.requests;
         sum.rejected += one.rejected;
         sum.contract_violations += one.contract_violations;
+        sum.refused_answers += one.refused_answers;
         sum.frame_heap_allocations += one.frame_heap_allocations;
     }
     return sum;

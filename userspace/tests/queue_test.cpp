@@ -48,6 +48,19 @@ TEST(Queue, RefusedFetchIsReported) {
     EXPECT_FALSE(queue.step(0));
 }
 
+TEST(Queue, RefusedAnswerIsToldAndCounted) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 2};
+    bench.driver().refuse_next_commit(-EINVAL);
+    bench.submit(1, read_4k);
+    testing::internal::CaptureStderr();
+    while (bench.queue().statistics().refused_answers == 0)
+        ASSERT_TRUE(bench.queue().step(0));
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_NE(told.find("tag 1: Invalid argument"), std::string::npos) << told;
+    EXPECT_EQ(bench.request(read_4k), 4096) << "the other tag serves on";
+}
+
 TEST(Queue, TagIsReadyForTheNextRequestOnceItIsCommitted) {
     TestTarget target{test::succeed};
     TargetBench bench{target, 1};

@@ -63,6 +63,7 @@ struct Statistics {
     std::uint64_t requests = 0;               // handed to the target
     std::uint64_t rejected = 0;               // failed before the target saw them
     std::uint64_t contract_violations = 0;    // results that no such request can have
+    std::uint64_t refused_answers = 0;        // of which the driver would not hear
     std::uint64_t frame_heap_allocations = 0; // coroutine frames that the pool had no room for
 };
 

@@ -212,6 +212,11 @@ void FakeDriver::io_command(FakeUring& ring, const io_uring_sqe& sqe) {
         ring.post(sqe.user_data, fetch_error_);
         return;
     }
+    if (is_commit && commit_error_) {
+        tag.owner = Owner::nobody;
+        ring.post(sqe.user_data, std::exchange(commit_error_, 0));
+        return;
+    }
     const ublksrv_io_desc& descriptor = queues_[payload.q_id].descriptors[payload.tag];
     const bool names_place = ublksrv_get_op(&descriptor) == UBLK_IO_OP_ZONE_APPEND;
     if (is_commit)

@@ -15,6 +15,7 @@
 #include <optional>
 #include <poll.h>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "control_port.h"
@@ -97,6 +98,7 @@ public:
     void fail_control(std::uint32_t opcode, int error);   // until it is healed
     void heal_control();
     void fail_fetch(int error) { fetch_error_ = error; }
+    void refuse_next_commit(int error) { commit_error_ = error; } // the tag is nobody's then
     void limit_transfers(std::size_t bytes) { longest_transfer_ = bytes; }
     void refuse_submissions(int error) { submission_error_ = error; }
     void limit_ring_entries(unsigned entries) { largest_ring_ = entries; }
@@ -177,7 +179,9 @@ private:
     std::map<unsigned, ublk_shmem_buf_reg> memory_{};
     unsigned user_copies_ = 0;
     std::deque<int> user_copy_results_{};
+    std::vector<std::string> first_calls_{};
     int fetch_error_ = 0;
+    int commit_error_ = 0;
     int submission_error_ = 0;
     unsigned largest_ring_ = 1U << 16;
     unsigned enters_ = 0;
