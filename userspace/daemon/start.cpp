@@ -10,10 +10,12 @@
 #include <ublk/unique_fd.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "launch.h"
 #include "node.h"
 #include "output.h"
 #include "process.h"
+#include "report.h"
 #include "state.h"
 
 namespace ublk::daemon {
@@ -37,6 +39,13 @@ Result<void> redirect_log(const Paths& paths, int number, Start start) {
     if (!log || ::dup2(log.get(), STDERR_FILENO) < 0)
         return Error{errno, "log to " + path};
     return {};
+}
+
+// The log goes with the device, and who deletes that does not see it: the kernel's log stays.
+void tell_survivors(const Error& error) {
+    const std::string line = error_line("serve", error) + "\n";
+    print_error_line(line.substr(0, line.size() - 1));
+    static_cast<void>(write_value("/dev/kmsg", "<3>" + line));
 }
 
 // Fails when the reader has gone or the disk is full.
@@ -66,9 +75,9 @@ Result<Launched> launch_service(const Service& service, const Context& context, 
             has_log = redirected.ok();
             return redirected ? launcher.report_ready(ready, deadline) : redirected;
         };
-        auto served = service(announce);
+        auto served = without_exceptions([&] { return service(announce); });
         if (!served && has_log)
-            print_error_line(served.error().message());
+            tell_survivors(served.error());
         else if (!served)
             launcher.report_error(served.error());
     };

@@ -31,8 +31,8 @@ public:
         SharedPlace shared;
     };
 
-    QueueThread(std::shared_ptr<Device> device, int char_device, unsigned index,
-                std::vector<unsigned> cpus);
+    static Result<QueueThread> start(std::shared_ptr<Device> device, int char_device,
+                                     unsigned index, std::vector<unsigned> cpus);
     QueueThread(QueueThread&&) = default;
     QueueThread& operator=(QueueThread&&) = default;
 
@@ -44,6 +44,8 @@ public:
 
 private:
     struct State;
+    explicit QueueThread(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
     std::shared_ptr<State> state_;
 };
 

@@ -131,11 +131,16 @@ void Server::Running::stop_sharing() {
 }
 
 Result<void> Server::Running::start_queues() {
+    queues_.reserve(info().queues); // a thread that runs must not be forgotten
     for (unsigned index = 0; index < info().queues; ++index) {
         Result<std::vector<unsigned>> cpus = control_.queue_cpus(number(), index);
         if (!cpus)
             return cpus.error();
-        queues_.emplace_back(device_, char_device_.get(), index, std::move(*cpus));
+        Result<QueueThread> queue =
+            QueueThread::start(device_, char_device_.get(), index, std::move(*cpus));
+        if (!queue)
+            return queue.error();
+        queues_.push_back(*std::move(queue));
     }
     const Deadline limit = deadline();
     for (QueueThread& queue : queues_)
@@ -191,8 +196,10 @@ void Server::Running::leave() {
     duty_ = Duty::none;
     const Result<void> ended = wait_for_queues();
     complain(ended);
-    if (ended)
+    if (ended) {
         stop_sharing();
+        complain(device_->target->finish());
+    }
     char_device_ = UniqueFd{};
 }
 
@@ -206,7 +213,8 @@ Result<void> Server::Running::wait_for_queues() {
     Result<void> outcome{};
     for (QueueThread& queue : queues_)
         if (!queue.wait_until_ended(limit))
-            outcome = Error{ETIMEDOUT, "wait for the target to finish its requests"};
+            outcome = Error{ETIMEDOUT, "wait for the target to finish its requests",
+                            "its backing does not answer; what it has not answered is lost"};
     return outcome;
 }
 
@@ -218,10 +226,13 @@ Result<void> Server::Running::stop() {
     Result<void> outcome = control_.stop(number());
     if (!outcome && outcome.error().code == ENODEV)
         outcome = {};
-    if (Result<void> ended = wait_for_queues(); !ended)
-        outcome = outcome ? ended : outcome;
-    else
+    Result<void> finished = wait_for_queues();
+    if (finished) {
         stop_sharing();
+        finished = device_->target->finish();
+    }
+    if (!finished) // what is lost is worse than a device that stays
+        outcome = finished;
     Result<void> removed = remove();
     return outcome ? removed : outcome;
 }

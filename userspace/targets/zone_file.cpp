@@ -115,19 +115,25 @@ public:
         begun_.fetch_add(1);
         const int result = co_await write_out(ring, zones);
         // What the kernel could not write it forgets, so trying again would prove nothing.
-        if (result < 0)
-            failed_.store(true);
+        if (result < 0 && !failed_.exchange(true))
+            std::fprintf(stderr,
+                         "zoned: changes could not be written: %s; from now on every write fails, "
+                         "and what was not flushed is lost\n",
+                         ::strerrordesc_np(-result));
         co_return result;
     }
 
     void keep() override { image_.file.keep(); }
 
-    void close(const Zones& zones) override {
-        if (image_.read_only || failed_.load())
-            return;
-        if (const int error = write_out_now(zones))
-            std::fprintf(stderr, "zoned: the last changes could not be written: %s\n",
-                         ::strerrordesc_np(error));
+    Result<void> close(const Zones& zones) override {
+        if (image_.read_only)
+            return {};
+        const int error = failed_.load() ? EIO : write_out_now(zones);
+        if (!error)
+            return {};
+        return Error{error, "write the last changes of zones",
+                     "what was not flushed before is lost; the rest is as it was then",
+                     ErrorKind::backend};
     }
 
 private:

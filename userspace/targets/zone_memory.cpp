@@ -40,7 +40,7 @@ public:
 
     void changed(std::uint32_t) override {}
     Async<int> commit(Ring, const Zones&) override { co_return 0; }
-    void close(const Zones&) override {}
+    Result<void> close(const Zones&) override { return {}; }
 
 private:
     std::unique_ptr<Memory> memory_;

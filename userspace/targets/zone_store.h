@@ -44,8 +44,8 @@ public:
 
     // The disk has been there. One that never was leaves no file behind.
     virtual void keep() {}
-    // The last commit; no operation is under way. Blocks.
-    virtual void close(const Zones& zones) = 0;
+    // The last commit; no operation is under way. Blocks. Fails also if an earlier one did.
+    virtual Result<void> close(const Zones& zones) = 0;
 };
 
 Result<std::unique_ptr<ZoneStore>> open_zones_in_memory(const ZoneLayout& layout);

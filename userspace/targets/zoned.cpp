@@ -31,7 +31,16 @@ public:
           const std::vector<ZoneRecord>& records, const Geometry& geometry)
         : store_(std::move(store)), zones_(layout, records), turns_(layout.zones),
           geometry_(geometry) {}
-    ~Zoned() override { store_->close(zones_); }
+    ~Zoned() override {
+        if (auto finished = finish(); !finished)
+            std::fprintf(stderr, "zoned: %s\n", finished.error().message().c_str());
+    }
+
+    Result<void> finish() override {
+        if (std::exchange(finished_, true))
+            return {};
+        return store_->close(zones_);
+    }
 
     Geometry geometry() const override { return geometry_; }
     std::span<const int> files() const override { return store_->files(); }
@@ -217,6 +226,7 @@ private:
     Zones zones_;
     std::vector<Mutex> turns_; // one for each zone
     Geometry geometry_;
+    bool finished_ = false;
 };
 
 Result<Geometry> describe(const ZoneLayout& layout, const GeometryRequest& request) {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <ublk/server.h>
 
+#include <atomic>
 #include <csignal>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
@@ -77,6 +78,52 @@ TEST_F(ServerTest, RunEndsWhenSomebodyElseStopsTheDevice) {
     std::thread somebody{[this] { driver->take_back_tags(); }};
     EXPECT_TRUE(server->run());
     somebody.join();
+    EXPECT_FALSE(driver->device_exists());
+}
+
+// What a target still has to do when it goes, such as a last commit, is part of the server's end:
+// the process may exit right after it.
+TEST_F(ServerTest, TargetHasGoneWhenTheServerHas) {
+    class Mortal final : public Target {
+    public:
+        explicit Mortal(std::atomic<bool>& gone) : gone_(gone) {}
+        ~Mortal() override { gone_ = true; }
+        Geometry geometry() const override { return test::everything_allowed(); }
+        Task serve(Io io) override { return test::succeed(std::move(io)); }
+
+    private:
+        std::atomic<bool>& gone_;
+    };
+    constexpr int rounds = 1000;
+    int too_late = 0;
+    for (int round = 0; round < rounds; ++round) {
+        std::atomic<bool> gone = false;
+        {
+            auto fresh = std::make_shared<FakeDriver>();
+            const auto server =
+                start_over(fresh, std::make_unique<Mortal>(gone), {.queues = 2, .depth = 1});
+            ASSERT_TRUE(server) << server.error().message();
+        }
+        too_late += !gone;
+        while (!gone) // it lives on this stack
+            std::this_thread::yield();
+    }
+    EXPECT_EQ(too_late, 0) << "of " << rounds;
+}
+
+// What could not be stored is not passed over, and the device goes all the same.
+TEST_F(ServerTest, ErrorOfTheTargetsEndIsThatOfTheServers) {
+    class Losing final : public Target {
+    public:
+        Geometry geometry() const override { return test::everything_allowed(); }
+        Task serve(Io io) override { return test::succeed(std::move(io)); }
+        Result<void> finish() override { return Error{ENOSPC, "store the rest"}; }
+    };
+    auto server = start_over(driver, std::make_unique<Losing>(), {});
+    ASSERT_TRUE(server);
+    const auto stopped = server->stop();
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().step, "store the rest");
     EXPECT_FALSE(driver->device_exists());
 }
 

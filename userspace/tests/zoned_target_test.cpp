@@ -431,12 +431,20 @@ TEST_F(ZonedFile, FailedSyncFailsTheFlushAndEverythingThatWrites) {
     Disk disk{create(making())};
     ASSERT_EQ(disk.write(zone_size, 4096, 1), 4096);
     disk.bench.driver().fail_next_operation(IORING_OP_FSYNC, -EIO);
+    testing::internal::CaptureStderr();
     EXPECT_EQ(disk.bench.flush(), -EIO);
     EXPECT_EQ(disk.bench.flush(), -EIO) << "the kernel has forgotten what it could not write";
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(told, HasSubstr("every write fails"));
+    EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1);
     EXPECT_EQ(disk.write(zone_size + 4096, 4096, 2), -EIO);
     EXPECT_EQ(disk.bench.zone(UBLK_IO_OP_ZONE_RESET, zone_size), -EIO);
     Disk after{create({"file=" + crashed()})};
     EXPECT_EQ(after.condition(1), BLK_ZONE_COND_EMPTY);
+    const auto finished = disk.target->finish();
+    ASSERT_FALSE(finished);
+    EXPECT_EQ(finished.error().code, EIO);
+    EXPECT_TRUE(disk.target->finish()) << "it is told once";
 }
 
 TEST_F(ZonedFile, FailedWriteLeavesThePointerAndTheNextOneSucceeds) {

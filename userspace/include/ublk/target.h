@@ -65,6 +65,11 @@ public:
         return Error{EOPNOTSUPP, "resize", "this target has one size for life"};
     }
 
+    // Called once at the end, when no request is under way and none will come: what is still to be
+    // stored is stored, or the error says what is lost. Not called if the process is killed, or if
+    // a request never ends.
+    virtual Result<void> finish() { return {}; }
+
     // Descriptors to register with every ring; Ring::file(i) is the i-th. They belong to the
     // target.
     virtual std::span<const int> files() const { return {}; }
