@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -87,6 +88,19 @@ UniqueFd detach_from_caller(UniqueFd socket) {
     return UniqueFd{first_free};
 }
 
+// The parent's code, buffers and exit handlers are not the child's to run, whatever happens.
+[[noreturn]] void serve_and_exit(const std::function<void(const Launcher&)>& serve,
+                                 UniqueFd socket) noexcept {
+    const Launcher launcher{detach_from_caller(std::move(socket))};
+    const auto served = without_exceptions([&]() -> Result<void> {
+        serve(launcher);
+        return {};
+    });
+    if (!served)
+        launcher.report_error(served.error());
+    ::_exit(0);
+}
+
 } // namespace
 
 Error died_too_soon(pid_t server) {
@@ -94,7 +108,15 @@ Error died_too_soon(pid_t server) {
                  "see the kernel log: dmesg", ErrorKind::backend};
 }
 
-void Launcher::report_error(const Error& error) const { send_packet(socket_, encode(error)); }
+void Launcher::report_error(const Error& error) const noexcept {
+    static constexpr std::string_view no_memory =
+        R"({"error":{"code":12,"hint":"","kind":0,"step":"get memory"}})";
+    try {
+        send_packet(socket_, encode(error));
+    } catch (const std::bad_alloc&) {
+        send_packet(socket_, no_memory);
+    }
+}
 
 Result<void> Launcher::report_ready(const Ready& ready, Deadline deadline) const {
     auto next = encode(ready);
@@ -141,9 +163,7 @@ Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadl
         return Error{errno, "fork"};
     if (child == 0) {
         parent_end = UniqueFd{};
-        serve(Launcher{detach_from_caller(std::move(child_end))});
-        // The parent's buffers and exit handlers are not the child's to run.
-        ::_exit(0);
+        serve_and_exit(serve, std::move(child_end));
     }
     child_end = UniqueFd{};
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <new>
 #include <poll.h>
 #include <sys/eventfd.h>
 
@@ -250,7 +251,11 @@ void Queue::hand_over(detail::Request& request) {
     request.stage = detail::Stage::target;
     if (request.op == Op::report_zones) [[unlikely]]
         clear_report(request);
-    parts_.target->serve(Io{request}).start();
+    try {
+        parts_.target->serve(Io{request}).start();
+    } catch (const std::bad_alloc&) {
+        // The pool was empty and the heap, too. The Io has been dropped, and thereby answered.
+    }
 }
 
 void Queue::finish(detail::Request& request, int result) noexcept {

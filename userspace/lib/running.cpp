@@ -51,7 +51,7 @@ Server::Running::Running(std::shared_ptr<DriverPort> driver, Control control,
 
 Server::Running::~Running() {
     if (duty_ == Duty::remove)
-        static_cast<void>(stop());
+        static_cast<void>(without_exceptions([this] { return stop(); }));
 }
 
 Result<void> Server::Running::bring_up() {
@@ -166,7 +166,10 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
         }
         for (std::size_t i = 0; i < also.size(); ++i)
             if (events[i + 2].revents)
-                also[i].handle();
+                complain(without_exceptions([&]() -> Result<void> {
+                    also[i].handle();
+                    return {};
+                }));
     }
     if (events[0].revents) {
         consume_signal(signal_fd.get());

@@ -102,10 +102,7 @@ public:
     Result<Resized> resize(const SizeRequest& request);
 
 private:
-    friend Result<Server> start_over(std::shared_ptr<DriverPort>, std::unique_ptr<Target>,
-                                     const ServerOptions&);
-    friend Result<Server> recover_over(std::shared_ptr<DriverPort>, int, std::unique_ptr<Target>,
-                                       const RecoverOptions&);
+    friend struct ServerMaker;
     class Running;
     explicit Server(std::unique_ptr<Running> running);
     std::unique_ptr<Running> running_;

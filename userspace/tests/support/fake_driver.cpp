@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 #include <linux/blkzoned.h>
 
+#include "support/allocation_counter.h"
+
 namespace ublk::test {
 
 class FakeControl final : public ControlPort {
@@ -15,6 +17,7 @@ public:
     explicit FakeControl(std::shared_ptr<FakeDriver> driver) : driver_(std::move(driver)) {}
 
     int execute(const ControlCommand& command, Milliseconds timeout) override {
+        const OwnAllocations own;
         std::unique_lock lock{driver_->mutex_};
         return driver_->control_command(lock, command, timeout);
     }
@@ -52,6 +55,7 @@ void FakeDriver::make_queues(unsigned queues, unsigned depth) {
 }
 
 void FakeDriver::issue(unsigned queue, unsigned number, const BlockRequest& request) {
+    const OwnAllocations own;
     const std::lock_guard lock{mutex_};
     Tag& tag = queues_.at(queue).tags.at(number);
     ASSERT_EQ(tag.owner, Owner::driver);

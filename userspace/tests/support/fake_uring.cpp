@@ -11,6 +11,8 @@
 #include "queue.h"
 #include "support/fake_driver.h"
 
+#include "support/allocation_counter.h"
+
 namespace ublk::test {
 
 namespace {
@@ -66,11 +68,13 @@ FakeUring::FakeUring(FakeDriver& driver, unsigned entries)
 FakeUring::~FakeUring() = default;
 
 int FakeUring::register_files(std::span<const int> descriptors) noexcept {
+    const OwnAllocations own;
     files_.assign(descriptors.begin(), descriptors.end());
     return 0;
 }
 
 int FakeUring::register_buffer_slots(unsigned count) noexcept {
+    const OwnAllocations own;
     buffers_.resize(count);
     return 0;
 }
@@ -113,6 +117,7 @@ void FakeUring::post(std::uint64_t user_data, int result) {
 bool FakeUring::idle() const { return indices_[cq_head] == indices_[cq_tail]; }
 
 int FakeUring::enter(unsigned wait) noexcept {
+    const OwnAllocations own;
     std::unique_lock lock{driver_.mutex_};
     ++driver_.enters_;
     if (driver_.submission_error_)
