@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -21,6 +22,51 @@ int poll_timeout(Deadline deadline) {
 
 std::string process_name(const Paths& paths, pid_t pid) {
     return read_word(paths.proc + "/" + std::to_string(pid) + "/comm");
+}
+
+// A field of /proc/PID/status, such as "T (stopped)" for "State".
+static std::string status_field(const Paths& paths, pid_t pid, const std::string& name) {
+    const std::string status = read_word(fmt::format("{}/{}/status", paths.proc, pid));
+    const auto at = status.find("\n" + name + ":\t");
+    if (at == std::string::npos)
+        return {};
+    const auto begin = at + name.size() + 3;
+    return status.substr(begin, status.find('\n', begin) - begin);
+}
+
+// The control file of the cgroup that keeps a process from running; empty: none does.
+static std::string freezer_of(const Paths& paths, pid_t pid) {
+    const std::string cgroups = read_word(fmt::format("{}/{}/cgroup", paths.proc, pid));
+    const auto unified = cgroups.rfind("0::/");
+    if (unified == std::string::npos)
+        return {};
+    std::string group = cgroups.substr(unified + 3);
+    for (; !group.empty(); group.erase(group.rfind('/'))) {
+        std::string file = fmt::format("{}/fs/cgroup{}/cgroup.freeze", paths.sys, group);
+        if (read_word(file) == "1")
+            return file;
+    }
+    return {};
+}
+
+std::string process_trouble(const Paths& paths, pid_t pid) {
+    const std::string state = status_field(paths, pid, "State");
+    if (const std::string freezer = freezer_of(paths, pid); !freezer.empty())
+        return fmt::format("is frozen by its cgroup: echo 0 > {}", freezer);
+    switch (state.empty() ? 'X' : state[0]) {
+    case 'T':
+        return fmt::format("is stopped (T): kill -CONT {}", pid);
+    case 't':
+        return fmt::format("is stopped by a debugger (t), process {}",
+                           status_field(paths, pid, "TracerPid"));
+    case 'D':
+        return fmt::format("waits in the kernel (D): see /proc/{}/stack and dmesg", pid);
+    case 'X':
+    case 'Z':
+        return "has died";
+    default:
+        return {};
+    }
 }
 
 static std::uint64_t start_time(const Paths& paths, pid_t pid) {

@@ -23,6 +23,10 @@ int poll_timeout(Deadline deadline);
 
 std::string process_name(const Paths& paths, pid_t pid);
 
+// Why a process does not go on, and what helps: "is stopped (T): kill -CONT 71". Empty if nothing
+// keeps it.
+std::string process_trouble(const Paths& paths, pid_t pid);
+
 struct ProcessIdentity {
     pid_t pid = 0;
     std::uint64_t start = 0; // clock ticks since boot: tells a reused pid from the process meant

@@ -17,6 +17,7 @@
 #include "../targets/registry.h"
 #include "device.h"
 #include "mounts.h"
+#include "names.h"
 #include "output.h"
 #include "process.h"
 #include "questions.h"
@@ -152,7 +153,7 @@ Result<DeviceInfo> find_waiting_device(const Paths& paths, Control& control, int
         if (info->state == DeviceState::dead)
             return cannot_recover(ENXIO, number, "its disk was stopped; delete it: ublkd del");
         // The library waits for the rest of an end that has begun.
-        if (info->state != DeviceState::live || !ProcessHandle(info->server).alive())
+        if (info->state != DeviceState::live || !server_is_alive(paths, *info))
             return info;
         if (Clock::now() > limit)
             return Error{EBUSY,
@@ -222,6 +223,11 @@ Result<std::unique_ptr<Target>> create_once_free(const ServerRecord& record, con
 std::shared_ptr<const SharedMemory> share_again(ServerRecord& record) {
     if (record.shared_file.empty())
         return nullptr;
+    if (is_of_a_process(record.shared_file)) {
+        record.copy.reason = "all is copied: another server cannot be sure whose memory " +
+                             record.shared_file + " is by now";
+        return nullptr;
+    }
     auto memory = map_shared(record.shared_file);
     if (memory) {
         record.copy.reason = "there is shared memory";

@@ -100,10 +100,11 @@ Result<json> ask_server(const StateDirectory& state, int number, const json& que
     if (::connect(socket->get(), address->get(), sizeof address->name) < 0)
         return Error{errno, "connect to " + state.socket(number)};
     if (!send_packet(*socket, encode_packet(question)))
-        return Error{EPIPE, "ask the server"};
+        return Error{EPIPE, "ask the server", "it has just ended: see ublkd list"};
     auto reply = receive_packet(*socket, deadline);
     if (!reply)
-        return Error{reply.error().code, "wait for the server's answer", "see its log"};
+        return Error{reply.error().code, "wait for the server's answer",
+                     "what it has to say is in " + state.log(number)};
     try {
         const json document = json::parse(*reply);
         if (document.contains("error"))

@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 #include <ublk/control.h>
 
+#include "device.h"
 #include "output.h"
 #include "removal.h"
 #include "verb.h"
@@ -45,13 +46,16 @@ public:
         auto control = Control::open();
         if (!control)
             return control.error();
+        std::vector<Error> unknown; // devices that the driver cannot be asked about
         if (all_) {
-            numbers = list_numbers(*control);
-            if (!numbers)
-                return numbers.error();
+            const DeviceList list = control->list();
+            for (const DeviceInfo& info : list.devices)
+                numbers->push_back(info.number);
+            unknown = list.errors;
         }
 
         Outcomes outcomes = remove_all(context, *control, *numbers);
+        outcomes.errors.insert(outcomes.errors.end(), unknown.begin(), unknown.end());
         // One device, one error: reported like that of any other verb.
         if (!all_ && numbers->size() == 1 && !outcomes.errors.empty())
             return outcomes.errors.front();
@@ -73,26 +77,18 @@ private:
         return numbers;
     }
 
-    static Result<std::vector<int>> list_numbers(Control& control) {
-        auto infos = control.list();
-        if (!infos)
-            return infos.error();
-        std::vector<int> numbers;
-        for (const DeviceInfo& info : *infos)
-            numbers.push_back(info.number);
-        return numbers;
-    }
-
     Outcomes remove_all(const Context& context, Control& control,
                         const std::vector<int>& numbers) const {
         Outcomes outcomes;
         for (int number : numbers) {
+            const auto info = control.info(number);
             auto removed =
                 remove_device(context.paths, control, number, force_ ? Force::yes : Force::no);
             if (removed)
                 outcomes.deleted.push_back(number);
             else
-                outcomes.errors.push_back(removed.error());
+                outcomes.errors.push_back(info ? blame_server(context.paths, *info, removed.error())
+                                               : removed.error());
         }
         return outcomes;
     }

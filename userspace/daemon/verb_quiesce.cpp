@@ -70,10 +70,10 @@ public:
         if (auto can = can_be_quiesced(*info); !can)
             return can.error();
         if (auto quiesced = control->quiesce(*number, *patience); !quiesced)
-            return quiesced.error();
+            return blame_server(context.paths, *info, quiesced.error());
         auto left = wait_until_left(*control, *info);
         if (!left)
-            return left.error();
+            return blame_server(context.paths, *info, left.error());
         if (context.json)
             print_json({{"device", context.paths.block_node(*number)},
                         {"id", *number},

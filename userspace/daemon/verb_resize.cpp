@@ -66,7 +66,7 @@ public:
         auto resized = ask_to_resize(StateDirectory(context.paths), *number, *request,
                                      Clock::now() + answer_limit);
         if (!resized)
-            return explain(resized.error(), *number);
+            return blame_server(context.paths, *info, explain(resized.error(), *number));
         print(*number, *resized, context);
         return Exit::ok;
     }

@@ -87,5 +87,37 @@ TEST(ProcessHandle, OfNoProcessIsGone) {
     ProcessHandle(-1).send(SIGKILL);
 }
 
+class ProcessTrouble : public testing::Test {
+protected:
+    test::TemporaryDirectory directory_;
+    Paths paths_{.sys = directory_.path("sys"), .proc = directory_.path("proc")};
+
+    std::string of(const std::string& state) {
+        directory_.write("proc/71/status",
+                         "Name:\tublkd\nState:\t" + state + "\nTgid:\t71\nTracerPid:\t9\n");
+        return process_trouble(paths_, 71);
+    }
+};
+
+TEST_F(ProcessTrouble, SaysWhatHelps) {
+    EXPECT_EQ(of("T (stopped)"), "is stopped (T): kill -CONT 71");
+    EXPECT_EQ(of("t (tracing stop)"), "is stopped by a debugger (t), process 9");
+    EXPECT_EQ(of("D (disk sleep)"), "waits in the kernel (D): see /proc/71/stack and dmesg");
+    EXPECT_EQ(of("Z (zombie)"), "has died");
+    EXPECT_EQ(of("S (sleeping)"), "");
+    EXPECT_EQ(of("R (running)"), "");
+    EXPECT_EQ(process_trouble(paths_, 72), "has died");
+}
+
+TEST_F(ProcessTrouble, NamesTheCgroupThatFreezes) {
+    directory_.write("proc/71/cgroup", "4:pids:/x\n0::/machine/guest\n");
+    directory_.write("sys/fs/cgroup/machine/guest/cgroup.freeze", "0\n");
+    directory_.write("sys/fs/cgroup/machine/cgroup.freeze", "0\n");
+    EXPECT_EQ(of("S (sleeping)"), "");
+    directory_.write("sys/fs/cgroup/machine/cgroup.freeze", "1\n");
+    EXPECT_EQ(of("S (sleeping)"), "is frozen by its cgroup: echo 0 > " + paths_.sys +
+                                      "/fs/cgroup/machine/cgroup.freeze");
+}
+
 } // namespace
 } // namespace ublk::daemon
