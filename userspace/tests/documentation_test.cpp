@@ -6,6 +6,9 @@
 #include <sstream>
 #include <string>
 
+#include "targets/registry.h"
+
+namespace ublk {
 namespace {
 
 std::string content(const std::string& path) {
@@ -35,4 +38,14 @@ TEST(WritingATarget, ExampleHasLessThanFiftyLines) {
     EXPECT_LT(std::count(example.begin(), example.end(), '\n'), 50);
 }
 
+TEST(Readme, SaysOfEachTargetWhatTheTargetSaysOfItself) {
+    const std::string readme = content("README.md");
+    for (const TargetInfo* target : targets::all()) {
+        const std::string row =
+            "| `" + std::string(target->name) + "` | " + std::string(target->summary);
+        EXPECT_NE(readme.find(row), std::string::npos) << row;
+    }
+}
+
 } // namespace
+} // namespace ublk
