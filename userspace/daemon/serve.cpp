@@ -21,8 +21,10 @@
 #include "output.h"
 #include "process.h"
 #include "questions.h"
+#include "report.h"
 #include "server_socket.h"
 #include "state.h"
+#include "surroundings.h"
 
 namespace ublk::daemon {
 
@@ -68,6 +70,20 @@ Result<void> leave_surroundings(const Paths& paths) {
     if (::chdir("/") < 0)
         return Error{errno, "chdir to /"};
     return {};
+}
+
+// The first thing that a server does. Returns what it cannot have.
+std::vector<Error> become_a_service(const Paths& paths) {
+    std::vector<Error> missing = shed_inheritance();
+    for (const Error& error : keep_memory(paths))
+        missing.push_back(error);
+    return missing;
+}
+
+// Once there is a device: before that one error counts, which keeps it from being made.
+void tell_of(const std::vector<Error>& missing) {
+    for (const Error& error : missing)
+        print_error_line(error_line("serve", error));
 }
 
 Result<End> run(Server& server, const std::optional<ServerSocket>& socket) {
@@ -255,9 +271,11 @@ std::string describe_server(const Paths& paths, const DeviceInfo& info) {
 }
 
 Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce) {
+    const std::vector<Error> missing = become_a_service(paths);
     auto target = request.target->create(request.values, request.geometry);
     if (!target)
         return target.error();
+    shed_file_mode();
     ServeRequest complete = request;
     if (!request.shared_file.empty()) {
         auto memory = map_shared(request.shared_file);
@@ -272,10 +290,15 @@ Result<void> serve(const ServeRequest& request, const Paths& paths, const Announ
             return available;
     if (auto left = leave_surroundings(paths); !left)
         return left;
-    return bring_up_and_run(complete, paths, *std::move(target), announce);
+    return bring_up_and_run(complete, paths, *std::move(target), [&](const Ready& ready) {
+        tell_of(missing);
+        return announce(ready);
+    });
 }
 
 Result<void> take_over(int number, const Paths& paths, const Announce& announce) {
+    const std::vector<Error> missing = become_a_service(paths);
+    shed_file_mode();
     auto waiting = find_waiting(paths, number);
     if (!waiting)
         return waiting.error();
@@ -301,6 +324,7 @@ Result<void> take_over(int number, const Paths& paths, const Announce& announce)
         socket = *std::move(opened);
     else
         log_failure(opened.error());
+    tell_of(missing);
     log_failure(announce({number, record.target, waiting->disk.size_bytes, record.server.pid}));
     return run_to_the_end(*server, record, state, socket);
 }

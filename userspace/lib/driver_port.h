@@ -26,6 +26,9 @@ class DriverPort {
 public:
     virtual ~DriverPort() = default;
 
+    // Before any thread or ring is made: they get from the calling thread what it has become by
+    // this, also those that io_uring makes by itself.
+    virtual Result<void> prepare_process() = 0;
     virtual Result<Control> open_control(Milliseconds timeout) = 0;
     virtual Result<UniqueFd> open_char_device(int number) = 0;
     virtual Result<void> find_block_device(int number) = 0;

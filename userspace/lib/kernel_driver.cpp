@@ -38,6 +38,8 @@ Result<void> become_io_flusher() {
 
 class KernelDriver final : public DriverPort {
 public:
+    Result<void> prepare_process() override { return become_io_flusher(); }
+
     Result<Control> open_control(Milliseconds timeout) override { return Control::open(timeout); }
 
     Result<UniqueFd> open_char_device(int number) override {

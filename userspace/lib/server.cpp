@@ -132,6 +132,8 @@ struct World {
 };
 
 Result<World> open_world(std::shared_ptr<DriverPort> driver, Milliseconds timeout) {
+    if (Result<void> prepared = driver->prepare_process(); !prepared)
+        return prepared.error();
     UniqueFd ended{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     if (!ended)
         return Error{errno, "create an eventfd"};

@@ -47,6 +47,13 @@ TEST_F(ServerTest, ServesEveryQueueAndRemovesTheDeviceAtTheEnd) {
     EXPECT_FALSE(driver->device_exists());
 }
 
+// What the kernel does for a ring, and threads that it makes for that, may have to reclaim memory.
+TEST_F(ServerTest, ProcessIsPreparedBeforeItHasARing) {
+    const Result<Server> server = start_over(driver, target(), {});
+    ASSERT_TRUE(server);
+    EXPECT_EQ(driver->first_calls(), (std::vector<std::string>{"process", "control"}));
+}
+
 TEST_F(ServerTest, TellsTheDriverTheGeometry) {
     Result<Server> server = start_over(driver, target(), {});
     ASSERT_TRUE(server);

@@ -356,7 +356,13 @@ int FakeDriver::device_command(std::unique_lock<std::mutex>& lock, const Control
     }
 }
 
+Result<void> FakeDriver::prepare_process() {
+    first_calls_.emplace_back("process");
+    return {};
+}
+
 Result<Control> FakeDriver::open_control(Milliseconds timeout) {
+    first_calls_.emplace_back("control");
     return Control{std::make_unique<FakeControl>(shared_from_this()), timeout};
 }
 

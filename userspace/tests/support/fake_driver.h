@@ -119,7 +119,11 @@ public:
     std::uint64_t grantable_features = UINT64_MAX;
     unsigned enters() const { return enters_; }
 
+    // The DriverPort's calls so far, as "process" and "control"; each is there once.
+    const std::vector<std::string>& first_calls() const { return first_calls_; }
+
     // DriverPort.
+    Result<void> prepare_process() override;
     Result<Control> open_control(Milliseconds timeout) override;
     Result<UniqueFd> open_char_device(int number) override;
     Result<void> find_block_device(int number) override;
