@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
 #include <new>
 #include <optional>
 #include <string>
@@ -91,6 +92,8 @@ UniqueFd detach_from_caller(UniqueFd socket) {
 // The parent's code, buffers and exit handlers are not the child's to run, whatever happens.
 [[noreturn]] void serve_and_exit(const std::function<void(const Launcher&)>& serve,
                                  UniqueFd socket) noexcept {
+    // Who has called us has the last word.
+    std::set_terminate([] { ::_exit(EXIT_FAILURE); });
     const Launcher launcher{detach_from_caller(std::move(socket))};
     const auto served = without_exceptions([&]() -> Result<void> {
         serve(launcher);
@@ -111,6 +114,10 @@ Error died_too_soon(pid_t server) {
 void Launcher::report_error(const Error& error) const noexcept {
     static constexpr std::string_view no_memory =
         R"({"error":{"code":12,"hint":"","kind":0,"step":"get memory"}})";
+    if (error.code == ENOMEM && error.kind == ErrorKind::system) {
+        send_packet(socket_, no_memory);
+        return;
+    }
     try {
         send_packet(socket_, encode(error));
     } catch (const std::bad_alloc&) {

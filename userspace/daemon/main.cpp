@@ -1,16 +1,38 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // ublkd: attaches, detaches and describes userspace block devices.
 #include <csignal>
+#include <cstdlib>
 #include <exception>
+#include <new>
 #include <string>
 #include <vector>
 
 #include "paths.h"
 #include "verb.h"
 
+namespace {
+
+// The JSON library has functions that must not throw and do when memory runs out. Whatever else
+// comes here is a mistake of ours.
+[[noreturn]] void end_without_memory() {
+    try {
+        if (std::current_exception())
+            throw;
+    } catch (const std::bad_alloc&) {
+        std::_Exit(static_cast<int>(ublk::daemon::say_out_of_memory()));
+    } catch (...) { // what() is lost, but not the core
+    }
+    std::abort();
+}
+
+} // namespace
+
 int main(int argc, char** argv) {
+    std::set_terminate(end_without_memory);
     // A reader of the output that has gone is an error of the write, not a reason to die halfway.
     std::signal(SIGPIPE, SIG_IGN);
+    // A caller that ignores the end of his children must not keep us from learning how ours ended.
+    std::signal(SIGCHLD, SIG_DFL);
     try {
         const std::vector<std::string> words(argv + (argc > 0), argv + argc);
         return static_cast<int>(

@@ -127,7 +127,7 @@ std::vector<Error> keep_memory(const Paths& paths) {
     rlimit limit{};
     ::getrlimit(RLIMIT_MEMLOCK, &limit);
     errno = EPERM;
-    if ((limit.rlim_cur != RLIM_INFINITY && ::geteuid() != 0) || ::mlockall(MCL_CURRENT) < 0 ||
+    if (limit.rlim_cur != RLIM_INFINITY || ::mlockall(MCL_CURRENT) < 0 ||
         ::mlockall(MCL_FUTURE | MCL_ONFAULT) < 0) {
         missing.push_back({errno, "keep the server's memory from being swapped out",
                            "raise ulimit -l, or give CAP_IPC_LOCK; do not swap to this disk"});

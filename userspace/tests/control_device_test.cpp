@@ -3,9 +3,9 @@
 
 #include <array>
 #include <cerrno>
-#include <fcntl.h>
 #include <gtest/gtest.h>
 #include <liburing.h>
+#include <sys/mman.h>
 
 #include "support/failing_submissions.h"
 #include "uapi.h"
@@ -15,9 +15,9 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// A device that knows no command at all.
+// A file that knows no command at all.
 std::unique_ptr<ControlPort> port() {
-    return *control_over(UniqueFd{::open("/dev/null", O_RDWR | O_CLOEXEC)});
+    return *control_over(UniqueFd{::memfd_create("control", MFD_CLOEXEC)});
 }
 
 TEST(ControlDevice, ErrorOfTheDeviceIsTheResult) {

