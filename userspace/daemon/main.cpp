@@ -25,10 +25,12 @@ namespace {
     std::abort();
 }
 
+// Before other objects that live as long as the program are made, of memory as well.
+[[gnu::constructor(101)]] void expect_the_worst() { std::set_terminate(end_without_memory); }
+
 } // namespace
 
 int main(int argc, char** argv) {
-    std::set_terminate(end_without_memory);
     // A reader of the output that has gone is an error of the write, not a reason to die halfway.
     std::signal(SIGPIPE, SIG_IGN);
     // A caller that ignores the end of his children must not keep us from learning how ours ended.
