@@ -15,7 +15,7 @@ calls=(openat:14:EMFILE openat:14:ENOMEM mmap:40:ENOMEM read:10:EIO newfstatat:1
     signalfd4:1:EMFILE io_uring_setup:1:ENOMEM io_uring_register:1:ENOMEM io_uring_enter:1:EAGAIN
     pidfd_open:1:EMFILE rename:1:ENOSPC mkdir:1:ENOSPC ioctl:1:EIO unshare:1:ENOMEM mount:1:ENOMEM
     getrandom:2:EAGAIN fallocate:1:ENOSPC flock:1:ENOLCK bind:1:ENOSPC listen:1:EADDRINUSE
-    inotify_init1:1:EMFILE inotify_add_watch:1:ENOSPC fcntl:1:EINVAL poll:1:ENOMEM
+    inotify_init1:1:EMFILE inotify_add_watch:1:ENOSPC poll:1:ENOMEM
     sendto:1:ENOBUFS recvfrom:1:ENOMEM getdents64:1:ENOMEM chdir:1:EACCES mlockall:1:ENOMEM
     prctl:1:EPERM prlimit64:3:EPERM sched_setaffinity:1:EINVAL setsid:1:EPERM)
 
