@@ -39,9 +39,7 @@ constexpr std::array unlimited{
     Limit{RLIMIT_CPU, "CPU time", "-t"},
     Limit{RLIMIT_AS, "address space", "-v"},
     Limit{RLIMIT_DATA, "data", "-d"},
-    Limit{RLIMIT_RSS, "resident memory", "-m"},
     Limit{RLIMIT_MEMLOCK, "locked memory", "-l"},
-    Limit{RLIMIT_NPROC, "processes", "-u"},
     Limit{RLIMIT_RTTIME, "real-time CPU time", "-R"},
 };
 
@@ -50,15 +48,17 @@ constexpr int ioprio_who_process = 1;
 constexpr int ioprio_none = 0;
 
 constexpr rlim_t usual_stack = 8U << 20; // of threads, too
-constexpr rlim_t enough_files = 65536;   // a queue has a few
+constexpr rlim_t many_files = 65536;     // a queue has a few
+constexpr rlim_t enough_files = 4096;
+constexpr rlim_t enough_processes = 4096;
 
 bool set_limit(const Limit& limit, rlim_t soft, rlim_t hard) {
     const rlimit both{soft, hard};
     return ::setrlimit(limit.resource, &both) == 0;
 }
 
-// As much as is wanted, or else as the hard limit lets us.
-void lift(const Limit& limit, rlim_t wanted, std::vector<Error>& missing) {
+// As much as is wanted, or else as the hard limit lets us, which may be enough.
+void lift(const Limit& limit, rlim_t wanted, rlim_t enough, std::vector<Error>& missing) {
     rlimit now{};
     if (::getrlimit(limit.resource, &now) < 0)
         return;
@@ -66,6 +66,8 @@ void lift(const Limit& limit, rlim_t wanted, std::vector<Error>& missing) {
         return;
     const int error = errno;
     set_limit(limit, now.rlim_max, now.rlim_max);
+    if (now.rlim_max >= enough)
+        return;
     missing.push_back(
         {error, fmt::format("lift the limit of {} above {}", limit.of, now.rlim_max),
          fmt::format("raise it where the server is started (ulimit {}), or give CAP_SYS_RESOURCE",
@@ -74,9 +76,10 @@ void lift(const Limit& limit, rlim_t wanted, std::vector<Error>& missing) {
 
 void lift_limits(std::vector<Error>& missing) {
     for (const Limit& limit : unlimited)
-        lift(limit, RLIM_INFINITY, missing);
-    lift({RLIMIT_NOFILE, "open files", "-n"}, enough_files, missing);
-    lift({RLIMIT_STACK, "stacks", "-s"}, usual_stack, missing);
+        lift(limit, RLIM_INFINITY, RLIM_INFINITY, missing);
+    lift({RLIMIT_NPROC, "processes", "-u"}, RLIM_INFINITY, enough_processes, missing);
+    lift({RLIMIT_NOFILE, "open files", "-n"}, many_files, enough_files, missing);
+    lift({RLIMIT_STACK, "stacks", "-s"}, usual_stack, usual_stack, missing);
 }
 
 // Somebody who asks for a disk with low priority does not ask that its users wait. Who wants this
