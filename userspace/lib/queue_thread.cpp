@@ -149,7 +149,7 @@ Result<QueueThread> QueueThread::start(std::shared_ptr<Device> device, int char_
         new State{std::move(device), char_device, index, std::move(cpus), number}};
     const AllSignalsBlocked blocked;
     try {
-        std::thread{[](std::shared_ptr<State> own) { own->run(); }, state}.detach();
+        std::thread{[](const std::shared_ptr<State>& own) { own->run(); }, state}.detach();
     } catch (const std::system_error& error) {
         return Error{error.code().value(), "start the thread of queue " + std::to_string(index),
                      "raise the limit of threads (pids.max of the cgroup, ulimit -u), or use less "
