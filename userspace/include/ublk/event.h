@@ -19,7 +19,7 @@ public:
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
 
-    // Once, by any thread that serves a queue. The event may be gone when it returns.
+    // Once, by any thread. The event may be gone when it returns.
     void set() noexcept;
 
     bool await_ready() const noexcept { return state_.load() == State::set; }
