@@ -73,27 +73,33 @@ public:
                                                                            image_.metadata.get()} {}
 
     std::span<const int> files() const override { return descriptors_; }
+    const Backing* backing() const override { return &image_.backing; }
 
     // Write pointers are in this process until they are committed.
     Persistence persistence() const override { return Persistence::flushed; }
 
     void describe(Geometry& geometry) const override {
-        geometry.rotational = image_.backing.rotational;
+        geometry.rotational = image_.backing.properties.rotational;
         geometry.volatile_cache = !image_.read_only;
         geometry.fua = !image_.read_only;
     }
 
     Async<int> read(Ring ring, std::span<std::byte> buffer, std::uint64_t offset) override {
-        co_return all_of(buffer.size(),
-                         co_await ring.read(ring.file(data), buffer, data_offset_ + offset));
+        int result = co_await ring.read(ring.file(data), buffer, data_offset_ + offset);
+        if (result < 0 && image_.backing.may_try_buffered(result))
+            result = co_await ring.read(ring.file(data), buffer, data_offset_ + offset);
+        co_return all_of(buffer.size(), result);
     }
 
     Async<int> write(Ring ring, std::span<const std::byte> bytes, std::uint64_t offset,
                      Durability durability) override {
         if (failed_.load())
             co_return -EIO;
-        co_return all_of(bytes.size(), co_await ring.write(ring.file(data), bytes,
-                                                           data_offset_ + offset, durability));
+        const std::uint64_t place = data_offset_ + offset;
+        int result = co_await ring.write(ring.file(data), bytes, place, durability);
+        if (result < 0 && image_.backing.may_try_buffered(result))
+            result = co_await ring.write(ring.file(data), bytes, place, durability);
+        co_return all_of(bytes.size(), result);
     }
 
     Async<int> forget(Ring ring, std::uint64_t offset, std::uint64_t length) override {

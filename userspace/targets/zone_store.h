@@ -27,6 +27,8 @@ public:
 
     virtual std::span<const int> files() const = 0;
     virtual Persistence persistence() const = 0;
+    // nullptr for one in memory.
+    virtual const Backing* backing() const { return nullptr; }
     // What the store adds to the disk's geometry.
     virtual void describe(Geometry& geometry) const = 0;
 

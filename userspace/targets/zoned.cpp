@@ -36,6 +36,18 @@ public:
     Geometry geometry() const override { return geometry_; }
     std::span<const int> files() const override { return store_->files(); }
     Persistence persistence() const override { return store_->persistence(); }
+    std::vector<BackingUse> backings() const override {
+        const Backing* backing = store_->backing();
+        return backing ? std::vector{backing->use} : std::vector<BackingUse>{};
+    }
+    std::optional<bool> is_direct() const override {
+        const Backing* backing = store_->backing();
+        return backing ? std::optional{backing->direct} : std::nullopt;
+    }
+    std::vector<std::string> remarks() const override {
+        const Backing* backing = store_->backing();
+        return backing ? backing->properties.remarks : std::vector<std::string>{};
+    }
 
     Task serve(Io io) override {
         const Ring ring = io.ring();
@@ -274,7 +286,7 @@ Result<ZoneImage> find_image(const OptionValues& values, const GeometryRequest& 
 }
 
 Result<void> check_direct_io(const ZoneImage& image, const std::string& path) {
-    const std::uint32_t least = image.backing.offset_alignment;
+    const std::uint32_t least = image.backing.properties.offset_alignment;
     if (!image.backing.direct || least <= image.layout.block_size)
         return {};
     return Error{EINVAL, "block size " + std::to_string(image.layout.block_size),
@@ -295,9 +307,8 @@ Result<std::unique_ptr<Target>> create_in_file(const OptionValues& values,
         return image.error();
     if (auto fits = check_direct_io(*image, path); !fits)
         return fits.error();
-    if (values.yes("direct") && !image->backing.direct)
-        std::fprintf(stderr, "zoned: file=%s: no direct I/O here, using the page cache\n",
-                     path.c_str());
+    for (std::string& remark : image->backing.properties.remarks)
+        remark.insert(0, "file=" + path + ": ");
     auto geometry = describe(image->layout, request);
     if (!geometry)
         return geometry.error();

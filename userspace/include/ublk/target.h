@@ -9,9 +9,12 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include <ublk/geometry.h>
+#include <ublk/identity.h>
 #include <ublk/io.h>
 #include <ublk/options.h>
 #include <ublk/result.h>
@@ -56,6 +59,13 @@ public:
     // Constant for the life of the target. Only of a target with Persistence::backing can the
     // server be replaced by another one, made with the same options.
     virtual Persistence persistence() const { return Persistence::process; }
+
+    // What it keeps the bytes in, so that no two disks write there. Constant for its life.
+    virtual std::vector<BackingUse> backings() const { return {}; }
+    // Whether the I/O on that passes the page cache by; nothing if there is no such difference.
+    virtual std::optional<bool> is_direct() const { return std::nullopt; }
+    // What a user should know about how this one is served: half a line each, no full stop.
+    virtual std::vector<std::string> remarks() const { return {}; }
 
     // Gets ready to serve `size` bytes, or if none is given as many as the backing has by now, and
     // returns how many. Called beside serve(), by another thread, once at a time. What lies behind
