@@ -2,9 +2,11 @@
 // Runs a target as a device in this process.
 #include "serve.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 #include <optional>
 #include <thread>
 
@@ -15,6 +17,7 @@
 #include <unistd.h>
 
 #include "../targets/registry.h"
+#include "claims.h"
 #include "device.h"
 #include "mounts.h"
 #include "output.h"
@@ -88,8 +91,31 @@ Result<void> run_to_the_end(Server& server, const ServerRecord& record, const St
     return end ? Result<void>{} : end.error();
 }
 
+// What the target keeps the data in, and what memory is shared with users: nobody else's.
+Result<BackingRecord> claim_backings(const Paths& paths, const Target& target,
+                                     const std::string& shared_file, int number) {
+    BackingRecord backing = backing_record_of(target);
+    if (!shared_file.empty())
+        backing.uses.push_back(use_of_name(shared_file, BackingUse::Access::shares));
+    if (auto free = check_claims(paths, backing.uses, number, find_in_driver()); !free)
+        return free.error();
+    return backing;
+}
+
+// Of all targets that have one.
+std::vector<std::string> names_of_backings(const std::map<std::string, std::string>& options) {
+    const auto file = options.find("file");
+    return file == options.end() ? std::vector<std::string>{} : std::vector{file->second};
+}
+
+void print_remarks(std::string_view target, const BackingRecord& backing) {
+    for (const std::string& remark : backing.remarks)
+        print_error_line(fmt::format("ublkd: {}: {}", target, remark));
+}
+
 Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
-                              std::unique_ptr<Target> target, const Announce& announce) {
+                              std::unique_ptr<Target> target, const BackingRecord& backing,
+                              const Announce& announce) {
     const std::uint64_t size = target->geometry().size_bytes;
     ServerOptions options = request.server;
     auto mark = make_mark();
@@ -109,7 +135,8 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
                               std::time(nullptr),
                               server->copy(),
                               *mark,
-                              request.shared_file};
+                              request.shared_file,
+                              backing};
     std::optional<ServerSocket> socket;
     auto result = state.write(record);
     if (result) {
@@ -218,17 +245,44 @@ Result<std::unique_ptr<Target>> create_once_free(const ServerRecord& record, con
     }
 }
 
-// Whoever shared it may be gone. Then the driver copies, which is told where the copy mode is.
+std::vector<BackingUse> shared_in(const std::vector<BackingUse>& uses) {
+    std::vector<BackingUse> shared;
+    std::copy_if(uses.begin(), uses.end(), std::back_inserter(shared),
+                 [](const BackingUse& use) { return use.access == BackingUse::Access::shares; });
+    return shared;
+}
+
+// Whoever shared it may be gone, and its name mean another file. Then the driver copies, which is
+// told where the copy mode is.
 std::shared_ptr<const SharedMemory> share_again(ServerRecord& record) {
     if (record.shared_file.empty())
         return nullptr;
     auto memory = map_shared(record.shared_file);
-    if (memory) {
+    auto same = check_same(shared_in(record.backing.uses),
+                           {use_of_name(record.shared_file, BackingUse::Access::shares)});
+    if (memory && same) {
         record.copy.reason = "there is shared memory";
         return *std::move(memory);
     }
-    record.copy.reason = fmt::format("all is copied: {}", memory.error().message());
+    record.copy.reason =
+        memory ? fmt::format("all is copied: {} is another file by now", record.shared_file)
+               : fmt::format("all is copied: {}", memory.error().message());
     return nullptr;
+}
+
+// What a device had, or what the user says it shall have from now on.
+Result<BackingRecord> claim_again(const Paths& paths, const ServerRecord& record,
+                                  const Target& target, BackingWanted wanted) {
+    if (wanted == BackingWanted::same)
+        if (auto same = check_same(record.backing.uses, target.backings()); !same)
+            return same.error();
+    if (auto other = check_not_itself(paths, target.backings(), record.number); !other)
+        return other.error();
+    auto backing = claim_backings(paths, target, "", record.number);
+    if (backing)
+        for (const BackingUse& shared : shared_in(record.backing.uses))
+            backing->uses.push_back(shared);
+    return backing;
 }
 
 void log_failure(const Result<void>& result) {
@@ -251,7 +305,8 @@ std::string describe_server(const Paths& paths, const DeviceInfo& info) {
 Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce) {
     auto target = request.target->create(request.values, request.geometry);
     if (!target)
-        return target.error();
+        return explain_busy(target.error(), paths, names_of_backings(request.options), no_device,
+                            find_in_driver());
     ServeRequest complete = request;
     if (!request.shared_file.empty()) {
         auto memory = map_shared(request.shared_file);
@@ -264,19 +319,29 @@ Result<void> serve(const ServeRequest& request, const Paths& paths, const Announ
     if (request.server.number >= 0)
         if (auto available = check_number_is_free(paths, request.server.number); !available)
             return available;
+    auto backing = claim_backings(paths, **target, request.shared_file, no_device);
+    if (!backing)
+        return backing.error();
+    print_remarks(request.target->name, *backing);
     if (auto left = leave_surroundings(paths); !left)
         return left;
-    return bring_up_and_run(complete, paths, *std::move(target), announce);
+    return bring_up_and_run(complete, paths, *std::move(target), *backing, announce);
 }
 
-Result<void> take_over(int number, const Paths& paths, const Announce& announce) {
+Result<void> take_over(int number, BackingWanted wanted, const Paths& paths,
+                       const Announce& announce) {
     auto waiting = find_waiting(paths, number);
     if (!waiting)
         return waiting.error();
     auto target = create_once_free(waiting->record, waiting->disk);
     if (!target)
-        return target.error();
+        return explain_busy(target.error(), paths, names_of_backings(waiting->record.options),
+                            number, find_in_driver());
     ServerRecord record = waiting->record;
+    auto backing = claim_again(paths, record, **target, wanted);
+    if (!backing)
+        return backing.error();
+    print_remarks(record.target, *backing);
     RecoverOptions options;
     options.shared_memory = share_again(record);
     if (auto left = leave_surroundings(paths); !left)
@@ -286,6 +351,7 @@ Result<void> take_over(int number, const Paths& paths, const Announce& announce)
         return server.error();
 
     const StateDirectory state(paths);
+    record.backing = *std::move(backing);
     record.server = identify_process(paths, ::getpid());
     record.started = std::time(nullptr);
     log_failure(state.write(record));

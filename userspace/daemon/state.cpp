@@ -30,6 +30,7 @@ static std::string encode(const ServerRecord& record) {
     json["copy"] = {{"mode", name_of(record.copy.mode)}, {"reason", record.copy.reason}};
     json["mark"] = record.mark;
     json["shmem"] = record.shared_file;
+    add_to_json(json, record.backing);
     return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
 }
 
@@ -52,6 +53,7 @@ static std::optional<ServerRecord> decode(const std::string& text) {
         record.copy = {*mode, json.at("copy").at("reason").get<std::string>()};
         record.mark = json.at("mark").get<std::uint64_t>();
         record.shared_file = json.at("shmem").get<std::string>();
+        record.backing = backing_from_json(json);
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;

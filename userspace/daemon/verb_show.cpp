@@ -90,6 +90,7 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     json.erase("pid");
     json["server"] = server_json(context.paths, device);
     json["options"] = device.record ? ordered_json(device.record->options) : ordered_json{};
+    json["backing"] = device.record ? backing_json(device.record->backing) : ordered_json{};
     json["queues"] = info.queues;
     json["depth"] = info.depth;
     json["max_io_buffer"] = info.max_io_bytes;

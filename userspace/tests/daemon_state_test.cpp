@@ -25,7 +25,17 @@ protected:
                          1700000000,
                          {CopyMode::user, "asked for"},
                          UINT64_MAX - 1,
-                         "/dev/shm/x"};
+                         "/dev/shm/x",
+                         {{{BackingUse::Access::reads,
+                            {{.device = 2049,
+                              .number = UINT64_MAX,
+                              .handle = "1:ab",
+                              .birth = -5,
+                              .file_system = 3,
+                              .length = 4},
+                             {.kind = Identity::Kind::disk, .start = 512, .somewhere = true}}}},
+                          false,
+                          {"slow"}}};
 
     void SetUp() override { ASSERT_TRUE(state_.create()); }
 };
@@ -42,6 +52,12 @@ TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
     EXPECT_EQ((*read)->copy.mode, CopyMode::user);
     EXPECT_EQ((*read)->mark, UINT64_MAX - 1);
     EXPECT_EQ((*read)->shared_file, "/dev/shm/x");
+    const BackingRecord& backing = (*read)->backing;
+    ASSERT_EQ(backing.uses.size(), 1U);
+    EXPECT_EQ(backing.uses[0].access, BackingUse::Access::reads);
+    EXPECT_EQ(backing.uses[0].things, record_.backing.uses[0].things);
+    EXPECT_EQ(backing.direct, false);
+    EXPECT_EQ(backing.remarks, record_.backing.remarks);
 }
 
 TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
@@ -53,6 +69,18 @@ TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
     EXPECT_EQ(json.at("options").at("direct"), "no");
     EXPECT_EQ(json.at("pid"), 42);
     EXPECT_EQ(json.at("started"), 1700000000);
+}
+
+TEST_F(StateDirectoryTest, RecordOfBeforeThereWereIdentitiesCanBeRead) {
+    ASSERT_TRUE(state_.write(record_));
+    auto json = nlohmann::ordered_json::parse(*read_file(state_.file(7)));
+    for (const char* key : {"backings", "direct", "remarks"})
+        json.erase(key);
+    directory_.write("state/7.json", json.dump());
+    const auto read = state_.read(7);
+    ASSERT_TRUE(read);
+    EXPECT_TRUE((*read)->backing.uses.empty());
+    EXPECT_EQ((*read)->backing.direct, std::nullopt);
 }
 
 TEST_F(StateDirectoryTest, HasNoRecordOfAnUnknownDevice) {
