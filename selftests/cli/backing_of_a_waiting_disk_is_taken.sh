@@ -33,7 +33,8 @@ exec {held}<&-
 run_expect 4 ublkd add loop file="$image" --read-only
 run_expect 4 ublkd add loop file="$image" offset=8M
 run_expect 4 unshare --mount ublkd add loop file="$image"
-loop=$(make_loop "$image")
+modprobe loop
+loop=$(losetup --find --show "$image")
 taken "$loop"
 losetup -d "$loop"
 wait_until 10 test ! -e "/sys/block/${loop##*/}/loop" || fail "the loop device stays"

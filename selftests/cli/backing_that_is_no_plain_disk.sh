@@ -22,7 +22,8 @@ expect_error 5 "zoned" add loop file="$zoned" --read-only
 
 # A disk that cannot be written.
 image=$(make_image disk 16M)
-loop=$(make_loop "$image" --read-only)
+modprobe loop
+loop=$(losetup --find --show --read-only "$image")
 expect_error 3 "--read-only" add loop file="$loop"
 dev=$(add_dev loop file="$loop" --read-only)
 del_dev "$dev"

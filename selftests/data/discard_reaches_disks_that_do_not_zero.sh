@@ -35,14 +35,18 @@ meta=$(make_loop "$(make_image meta 8M)")
 pool=$(make_loop "$(make_image pool 64M)")
 dmsetup create ublk-pool --noudevsync --noudevrules --table "0 131072 thin-pool $meta $pool 128 0"
 on_exit dmsetup remove --noudevsync --retry ublk-pool
+number_of() {
+    dmsetup info --columns --noheadings --separator : -o major,minor "$1"
+}
 dmsetup message ublk-pool 0 "create_thin 0"
-dmsetup create ublk-thin --noudevsync --noudevrules --table "0 65536 thin /dev/mapper/ublk-pool 0"
+dmsetup create ublk-thin --noudevsync --noudevrules --table "0 65536 thin $(number_of ublk-pool) 0"
 on_exit dmsetup remove --noudevsync --retry ublk-thin
-wait_until 10 test -b /dev/mapper/ublk-thin || fail "no thin volume"
+thin=/dev/dm-$(number_of ublk-thin | cut -d : -f 2)
+wait_until 10 test -b "$thin" || fail "no thin volume"
 used() {
     dmsetup status ublk-pool | awk '{ split($6, n, "/"); print n[1] }'
 }
-dev=$(add_dev loop file=/dev/mapper/ublk-thin)
+dev=$(add_dev loop file="$thin")
 discard_and_zero "$dev"
 full=$(used)
 blkdiscard "$dev"

@@ -24,8 +24,7 @@ using Access = BackingUse::Access;
 bool meet(const Identity& one, const Identity& other) {
     if (!targets::same_thing(one, other) || (one.somewhere && other.somewhere))
         return false;
-    // A file can grow, and has to be one disk's as a whole.
-    return one.kind == Identity::Kind::file || targets::overlap(one, other);
+    return targets::overlap(one, other);
 }
 
 bool may_go_together(Access one, Access other) { return one == other && one != Access::writes; }

@@ -97,7 +97,7 @@ Result<Identity> identify_file(int descriptor) {
     Identity identity;
     identity.device = file.st_dev;
     identity.number = file.st_ino;
-    identity.length = static_cast<std::uint64_t>(file.st_size);
+    identity.length = UINT64_MAX; // it can grow
 
     struct statx more {};
     if (::statx(descriptor, "", AT_EMPTY_PATH, STATX_BTIME, &more) == 0 &&
