@@ -6,7 +6,7 @@
 PACKAGES_build=(build-essential bc cmake ninja-build pkg-config python3 clang
     linux-headers-amd64 linux-headers-6.12-amd64
     liburing-dev libbpf-dev libfmt-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev
-    libgtest-dev libgmock-dev libbenchmark-dev)
+    libmount-dev libudev-dev libgtest-dev libgmock-dev libbenchmark-dev)
 
 # What runs in the guest comes from the machine too, its root file system being the guest's.
 # shellcheck disable=SC2034
