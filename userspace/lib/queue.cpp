@@ -23,6 +23,7 @@ namespace {
 constexpr std::uint64_t command_mark = std::uint64_t{1} << 63;
 constexpr std::uint64_t move_mark = std::uint64_t{1} << 62;
 constexpr std::uint64_t bell_mark = std::uint64_t{1} << 61;
+constexpr std::uint64_t pause_mark = std::uint64_t{1} << 60;
 
 static_assert(detail::flag_fua == UBLK_IO_F_FUA);
 static_assert(detail::flag_no_unmap == UBLK_IO_F_NOUNMAP);
@@ -66,8 +67,8 @@ unsigned Queue::ring_entries(unsigned depth) {
 unsigned Queue::frame_blocks(unsigned depth) { return 4 * depth; }
 
 Queue::Queue(Parts parts)
-    : parts_(std::move(parts)), requests_(parts_.depth), thread_(std::this_thread::get_id()),
-      bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    : parts_(std::move(parts)), requests_(parts_.depth), shortage_(parts_.index),
+      thread_(std::this_thread::get_id()), bell_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     for (unsigned tag = 0; tag < parts_.depth; ++tag) {
         requests_[tag].tag = static_cast<std::uint16_t>(tag);
         requests_[tag].queue = this;
@@ -99,6 +100,7 @@ bool Queue::step(unsigned wait) {
     if (is_over())
         return false;
     listen();
+    pause();
     const FramePool::Use frames{parts_.frames};
     enter(woken_.empty() ? wait : 0);
     parts_.uring->reap([this](std::uint64_t data, int result) { handle(data, result); });
@@ -162,9 +164,11 @@ void Queue::enter(unsigned wait) {
     switch (const int error = parts_.uring->enter(wait)) {
     case 0:
     case -EINTR: // these go away by themselves: the next round tries again
-    case -EAGAIN:
     case -EBUSY:
+        return;
+    case -EAGAIN: // there is no memory
     case -ENOMEM:
+        ::poll(nullptr, 0, 1);
         return;
     default: // a ring that is broken can serve nobody; the driver notices that we are gone
         std::fprintf(stderr, "ublk: queue %u: io_uring_enter: %s\n", parts_.index,
@@ -180,6 +184,8 @@ void Queue::handle(std::uint64_t user_data, int result) {
         handle_move(requests_[user_data & ~move_mark], result);
     else if (user_data & bell_mark)
         hear();
+    else if (user_data & pause_mark)
+        go_on();
     else // NOLINTNEXTLINE(performance-no-int-to-ptr): the ring carries integers only
         handle_operation(*reinterpret_cast<RingOperation*>(user_data), result);
 }
@@ -225,6 +231,8 @@ void Queue::arrive(detail::Request& request) {
 }
 
 void Queue::handle_move(detail::Request& request, int result) {
+    if (is_postponed(request, result)) [[unlikely]]
+        return;
     const bool moved = parts_.data->succeeded(request, result);
     if (request.stage == detail::Stage::receive && moved)
         hand_over(request);
@@ -324,11 +332,74 @@ bool Queue::prepare_operation(RingOperation& operation) noexcept {
 }
 
 void Queue::handle_operation(RingOperation& operation, int result) {
+    if (is_postponed(operation, result)) [[unlikely]]
+        return;
     --running_operations_;
     if (operation.take_result(result))
         operation.waiter_.resume();
     else
         submit(operation);
+}
+
+// Whether the operation is to be tried again later, its result being none. Without tags there is
+// nobody any more who could wait for it.
+bool Queue::is_postponed(RingOperation& operation, int result) noexcept {
+    if (result >= 0) [[likely]] {
+        if (shortage_.lasts()) [[unlikely]]
+            shortage_.ends();
+        return false;
+    }
+    const bool again = operation.lacks_thread(result) ||
+                       (operation.lacks_memory(result) && shortage_.may_wait_for_memory());
+    if (!again || owned_tags_ == 0)
+        return false;
+    shortage_.continues(result);
+    postponed_operations_.push(operation);
+    return true;
+}
+
+// The same for the move of a request's data: io_uring hands it to a thread, too.
+bool Queue::is_postponed(detail::Request& request, int result) noexcept {
+    if (result >= 0) [[likely]] {
+        if (shortage_.lasts()) [[unlikely]]
+            shortage_.ends();
+        return false;
+    }
+    const bool again = result == -ECANCELED || result == -EAGAIN ||
+                       (result == -ENOMEM && shortage_.may_wait_for_memory());
+    if (!again || owned_tags_ == 0)
+        return false;
+    shortage_.continues(result);
+    postponed_requests_.push(request);
+    return true;
+}
+
+void Queue::pause() noexcept {
+    if (pausing_ || (postponed_requests_.empty() && postponed_operations_.empty())) [[likely]]
+        return;
+    io_uring_sqe* sqe = next_sqe();
+    if (!sqe) [[unlikely]]
+        return; // there is room in the next round
+    sqe->opcode = IORING_OP_TIMEOUT;
+    sqe->addr = reinterpret_cast<std::uintptr_t>(shortage_.next_pause());
+    sqe->len = 1;
+    sqe->user_data = pause_mark;
+    pausing_ = true;
+}
+
+void Queue::go_on() noexcept {
+    pausing_ = false;
+    for (auto requests = postponed_requests_.take_all(); !requests.empty();) {
+        detail::Request& request = *requests.first();
+        requests.pop();
+        submit(request, request.stage);
+    }
+    for (auto operations = postponed_operations_.take_all(); !operations.empty();) {
+        RingOperation& operation = *operations.first();
+        operations.pop();
+        --running_operations_;
+        submit(operation);
+    }
 }
 
 io_uring_sqe* Queue::next_sqe() noexcept {

@@ -19,6 +19,7 @@
 #include "counter.h"
 #include "data_path.h"
 #include "frame_pool.h"
+#include "shortage.h"
 #include "uapi.h"
 #include "uring.h"
 
@@ -101,6 +102,10 @@ private:
     bool prepare_operation(RingOperation& operation) noexcept;
     io_uring_sqe* next_sqe() noexcept;
     void retry_backlog() noexcept;
+    bool is_postponed(RingOperation& operation, int result) noexcept;
+    bool is_postponed(detail::Request& request, int result) noexcept;
+    void pause() noexcept;
+    void go_on() noexcept;
     bool is_over() const noexcept;
     void listen() noexcept;
     void hear() noexcept;
@@ -113,6 +118,11 @@ private:
     int refusal_ = 0;                 // first error of a command
     Backlog<detail::Request, &detail::Request::next> unsent_requests_;
     Backlog<RingOperation, &RingOperation::next_> unsent_operations_;
+    // What the kernel had no thread or memory for, until the pause is over.
+    Backlog<detail::Request, &detail::Request::next> postponed_requests_;
+    Backlog<RingOperation, &RingOperation::next_> postponed_operations_;
+    Shortage shortage_;
+    bool pausing_ = false; // the ring counts the pause
     unsigned expected_events_ = 0;
     std::thread::id thread_{}; // the queue's
     Backlog<Event, &Event::next_> woken_;

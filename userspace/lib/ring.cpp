@@ -49,6 +49,27 @@ bool RingOperation::take_result(int result) noexcept {
     return count == 0 || parts_.length == 0;
 }
 
+// Operations on files that would block are handed to threads of the kernel's. When it can make
+// none, the first is given up as if it had been canceled, which nobody does here, and later ones
+// wait.
+bool RingOperation::lacks_thread(int result) const noexcept {
+    switch (parts_.opcode) {
+    case IORING_OP_TIMEOUT:
+    case IORING_OP_POLL_ADD:
+    case IORING_OP_NOP:
+        return false;
+    default:
+        return result == -ECANCELED || result == -EAGAIN;
+    }
+}
+
+// Not of what synchronizes: that may be the one word there is of a page that could not be written
+// back and is lost.
+bool RingOperation::lacks_memory(int result) const noexcept {
+    const bool synchronizes = parts_.opcode == IORING_OP_FSYNC || (parts_.flags & RWF_DSYNC);
+    return (result == -ENOMEM || result == -ENOBUFS) && !synchronizes;
+}
+
 RingOperation Ring::read(File file, std::span<std::byte> buffer,
                          std::uint64_t offset) const noexcept {
     assert(buffer.size() <= INT_MAX);

@@ -161,6 +161,19 @@ TEST(UserCopy, WriteWhoseDataCannotBeReadNeverReachesTheTarget) {
     }
 }
 
+// Both ways go through threads of the kernel's.
+TEST(UserCopy, MoveThatGetsNoThreadIsTriedAgain) {
+    TestTarget target{test::succeed};
+    for (int result : {-ECANCELED, -EAGAIN, -ENOMEM}) {
+        TargetBench bench{target, 2, CopyMode::user};
+        bench.driver().fail_next_user_copy(result);
+        EXPECT_EQ(bench.request(read_4k), 4096);
+        bench.driver().fail_next_user_copy(result);
+        EXPECT_EQ(bench.request(write_4k), 4096);
+        EXPECT_GT(bench.driver().slept(), 0ns);
+    }
+}
+
 TEST(UserCopy, ReadWhoseDataCannotBeWrittenFails) {
     TestTarget target{test::succeed};
     for (int result : {-EFAULT, 0, 512}) {
@@ -266,8 +279,17 @@ TEST(ZeroCopy, FailedRegistrationFailsTheRequest) {
     }};
     TargetBench bench{target, 2, CopyMode::zero};
     bench.driver().refuse_automatic_buffers();
-    bench.driver().fail_next_operation(IORING_OP_URING_CMD, -ENOMEM);
+    bench.driver().fail_next_operation(IORING_OP_URING_CMD, -EBUSY);
     EXPECT_EQ(bench.request(read_4k), -EIO);
+}
+
+TEST(ZeroCopy, RegistrationThatLacksMemoryIsTriedAgain) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 2, CopyMode::zero};
+    bench.driver().refuse_automatic_buffers();
+    bench.driver().fail_next_operation(IORING_OP_URING_CMD, -ENOMEM);
+    EXPECT_EQ(bench.request(read_4k), 4096);
+    EXPECT_GT(bench.driver().slept(), 0ns);
 }
 
 // A disk whose users have the same memory as its server.

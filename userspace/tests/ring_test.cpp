@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <ublk/ring.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <gtest/gtest.h>
 #include <linux/falloc.h>
@@ -160,6 +161,75 @@ struct SyncAndAllocate {
         io.succeed();
     }
 };
+
+// io_uring can make no thread: a limit of threads is reached.
+TEST(Ring, WhatGetsNoThreadIsTriedAgain) {
+    const UniqueFd file = file_with("----");
+    int result = 0;
+    RingUser user{Write{file.get(), bytes("abcd"), 0, &result}};
+    for (int i = 0; i < 20; ++i)
+        user.bench().driver().fail_next_operation(IORING_OP_WRITE, i % 2 ? -ECANCELED : -EAGAIN);
+    testing::internal::CaptureStderr();
+    user.run();
+    const std::string log = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(result, 4);
+    EXPECT_EQ(content(file), "abcd");
+    EXPECT_GE(user.bench().driver().slept(), 1s) << "it does not try all the time";
+    EXPECT_LE(user.bench().driver().slept(), 3s) << "nor too seldom";
+    EXPECT_NE(log.find("queue 0: the kernel has no thread for I/O"), std::string::npos) << log;
+    EXPECT_NE(log.find("pids.max"), std::string::npos) << log;
+    EXPECT_NE(log.find("I/O goes on"), std::string::npos) << log;
+    EXPECT_EQ(std::count(log.begin(), log.end(), '\n'), 2) << log;
+}
+
+struct Synchronize {
+    int file;
+    int* result;
+    Task operator()(Io io) const { return go(*this, std::move(io)); }
+    static Task go(Synchronize self, Io io) {
+        *self.result = co_await io.ring().sync(self.file);
+        io.succeed();
+    }
+};
+
+TEST(Ring, SynchronizationThatWasNotBegunIsTriedAgain) {
+    const UniqueFd file = file_with("0123");
+    int result = -1;
+    RingUser user{Synchronize{file.get(), &result}};
+    user.bench().driver().fail_next_operation(IORING_OP_FSYNC, -ECANCELED);
+    user.run();
+    EXPECT_EQ(result, 0);
+}
+
+// A page that could not be written back for want of memory is told of once.
+TEST(Ring, SynchronizationThatFailedForWantOfMemoryIsNot) {
+    const UniqueFd file = file_with("0123");
+    int result = 0;
+    RingUser user{Synchronize{file.get(), &result}};
+    user.bench().driver().fail_next_operation(IORING_OP_FSYNC, -ENOMEM);
+    user.run();
+    EXPECT_EQ(result, -ENOMEM);
+}
+
+TEST(Ring, DurableWriteThatFailedForWantOfMemoryIsNotRepeated) {
+    const UniqueFd file = file_with("----");
+    int result = 0;
+    RingUser user{Write{file.get(), bytes("abcd"), 0, &result}};
+    user.bench().driver().fail_next_operation(IORING_OP_WRITE, -ENOMEM);
+    user.run();
+    EXPECT_EQ(result, -ENOMEM);
+}
+
+TEST(Ring, ReadThatLacksMemoryIsTriedAgain) {
+    const UniqueFd file = file_with("0123");
+    std::string text(4, '-');
+    int result = 0;
+    RingUser user{Read{file.get(), std::as_writable_bytes(std::span{text}), 0, &result}};
+    user.bench().driver().fail_next_operation(IORING_OP_READ, -ENOMEM);
+    user.run();
+    EXPECT_EQ(result, 4);
+    EXPECT_EQ(text, "0123");
+}
 
 TEST(Ring, SyncAndAllocate) {
     const UniqueFd file = file_with("0123456789");

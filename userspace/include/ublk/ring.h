@@ -61,7 +61,9 @@ enum class Sync {
 };
 
 // One operation; `int result = co_await operation`. The result is a negative errno or what the
-// operation's function in Ring documents.
+// operation's function in Ring documents. An operation that io_uring could not begin, for want of a
+// thread or of memory, is no result: it is tried again until the driver takes the queue's tags
+// back.
 class [[nodiscard]] RingOperation {
 public:
     RingOperation(const RingOperation&) = delete;
@@ -93,6 +95,8 @@ private:
 
     RingOperation(Queue& queue, const Parts& parts) noexcept : queue_(&queue), parts_(parts) {}
     bool take_result(int result) noexcept;
+    bool lacks_thread(int result) const noexcept;
+    bool lacks_memory(int result) const noexcept;
 
     Queue* queue_;
     Parts parts_;
