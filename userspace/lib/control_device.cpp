@@ -3,6 +3,7 @@
 // one longer than it was told to.
 #include "control_port.h"
 #include "uapi.h"
+#include "uring.h"
 
 #include <algorithm>
 #include <cerrno>
@@ -10,8 +11,11 @@
 #include <cstring>
 #include <fcntl.h>
 #include <filesystem>
+#include <fstream>
 #include <liburing.h>
+#include <string>
 #include <system_error>
+#include <thread>
 
 #include <ublk/unique_fd.h>
 
@@ -22,6 +26,8 @@ namespace {
 constexpr const char* control_path = "/dev/ublk-control";
 constexpr const char* device_class = "/sys/class/ublk-char";
 constexpr Milliseconds cancel_patience{500};
+constexpr Milliseconds longest_shortage{2000}; // of threads
+constexpr Milliseconds longest_pause{50};
 constexpr std::uint64_t cancel_id = 0;
 constexpr int still_running = 1 - (1 << 30); // not an errno
 
@@ -42,11 +48,14 @@ public:
     }
 
     int execute(const ControlCommand& command, Milliseconds timeout) override;
+    // Fails if this process may have a ring but not use it.
+    int try_ring();
     std::vector<int> device_numbers() override;
 
 private:
     using Buffer = std::unique_ptr<std::byte[]>;
 
+    int execute_once(const ControlCommand& command, Milliseconds timeout);
     io_uring_sqe* next_sqe();
     int wait_for(std::uint64_t id, Milliseconds timeout);
     int cancel(std::uint64_t id);
@@ -63,7 +72,29 @@ io_uring_sqe* ControlDevice::next_sqe() {
     return sqe;
 }
 
+int ControlDevice::try_ring() {
+    io_uring_sqe* sqe = next_sqe();
+    sqe->opcode = IORING_OP_NOP;
+    sqe->user_data = ++last_id_;
+    return wait_for(last_id_, cancel_patience);
+}
+
+// A command that sleeps is handed to a thread of the kernel's. When that can make none, the command
+// ends as if it had been canceled, before the driver has seen it.
 int ControlDevice::execute(const ControlCommand& command, Milliseconds timeout) {
+    using Clock = std::chrono::steady_clock;
+    const Clock::time_point limit = Clock::now() + std::min(timeout, longest_shortage);
+    for (Milliseconds pause{1};; pause = std::min(2 * pause, longest_pause)) {
+        const int result = execute_once(command, timeout);
+        if (result != -ECANCELED)
+            return result;
+        if (Clock::now() > limit)
+            return -EAGAIN;
+        std::this_thread::sleep_for(pause);
+    }
+}
+
+int ControlDevice::execute_once(const ControlCommand& command, Milliseconds timeout) {
     // The driver gets a copy: a command that cannot be cancelled may write it after we gave up.
     Buffer buffer{new std::byte[command.buffer.size()]};
     std::copy(command.buffer.begin(), command.buffer.end(), buffer.get());
@@ -149,11 +180,29 @@ std::vector<int> ControlDevice::device_numbers() {
     return numbers;
 }
 
+// MAJOR:MINOR of the driver's control device, if it is loaded.
+std::string control_number() {
+    std::ifstream file{"/sys/class/misc/ublk-control/dev"};
+    std::string number;
+    std::getline(file, number);
+    return number;
+}
+
 Error no_driver(int error) {
+    const std::string number = error == ENOENT ? control_number() : "";
+    if (const auto colon = number.find(':'); colon != std::string::npos)
+        return Error{
+            error, "open /dev/ublk-control",
+            "the driver is loaded, but this /dev has no node of it; a container needs: mknod "
+            "/dev/ublk-control c " +
+                number.substr(0, colon) + " " + number.substr(colon + 1)};
     if (error == ENOENT || error == ENODEV || error == ENXIO)
         return Error{error, "open /dev/ublk-control",
                      "the driver is not loaded; load it with: modprobe ublk_drv",
                      ErrorKind::driver};
+    if (error == EPERM)
+        return Error{error, "open /dev/ublk-control",
+                     "this container may not open it: allow the device in its cgroup"};
     return Error{error, "open /dev/ublk-control", error == EACCES ? "run this as root" : ""};
 }
 
@@ -165,8 +214,11 @@ Result<std::unique_ptr<ControlPort>> open_control_device() {
         return no_driver(errno);
     auto port = std::make_unique<ControlDevice>(std::move(device));
     if (const int error = port->create_ring(); error < 0)
-        return Error{-error, "create an io_uring for control commands",
-                     error == -EPERM ? "is it disabled by sysctl kernel.io_uring_disabled?" : ""};
+        return Error{-error, "create an io_uring for control commands", advice_on_ring(-error),
+                     error == -ENOSYS ? ErrorKind::driver : ErrorKind::system};
+    if (const int error = port->try_ring(); error < 0)
+        return Error{-error, "use an io_uring for control commands", advice_on_ring(-error),
+                     error == -ENOSYS ? ErrorKind::driver : ErrorKind::system};
     return std::unique_ptr<ControlPort>{std::move(port)};
 }
 

@@ -8,6 +8,7 @@
 #include <liburing.h>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include <ublk/result.h>
@@ -20,6 +21,12 @@ namespace ublk {
 // that is killed under load can take the kernel along. (Linux's "io_uring: optimise deferred tw
 // execution" of January 2023 did away with the mark.)
 bool defers_task_work_safely(std::string_view release);
+
+// What to do when no io_uring can be had; `disabled` is what sysctl kernel.io_uring_disabled says,
+// empty where there is none.
+std::string advice_on_ring(int error, std::string_view disabled);
+// The same for this machine.
+std::string advice_on_ring(int error);
 
 class Uring {
 public:
