@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -57,6 +58,13 @@ bool may_ask(const UniqueFd& peer) {
            (credentials.uid == 0 || credentials.uid == ::geteuid());
 }
 
+// Whoever has told a user that his verb failed must not be obeyed afterwards: a server may have
+// been stopped, or waited for its backing, when it was asked.
+bool has_gone(const UniqueFd& peer) {
+    pollfd event{peer.get(), POLLRDHUP, 0};
+    return ::poll(&event, 1, 0) > 0;
+}
+
 std::string reply_to(const std::string& question, const ServerSocket::Answer& answer) {
     const json asked = json::parse(question, nullptr, false);
     auto answered = answer(asked);
@@ -85,7 +93,7 @@ void ServerSocket::answer_one(const Answer& answer) const {
     if (!peer || !may_ask(peer))
         return;
     auto question = receive_packet(peer, Clock::now() + patience);
-    if (question)
+    if (question && !has_gone(peer))
         send_packet(peer, reply_to(*question, answer));
 }
 

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <system_error>
 #include <thread>
 #include <utility>
 
@@ -269,7 +270,7 @@ Result<Resized> Server::Running::resize(const SizeRequest& request) {
     if (request.bytes)
         if (Result<void> fits = check_new_size(*now, *request.bytes, request); !fits)
             return fits.error();
-    const Result<std::uint64_t> bytes = device_->target->resize(request.bytes);
+    const Result<std::uint64_t> bytes = resize_target(request.bytes);
     if (!bytes)
         return bytes.error();
     if (Result<void> fits = check_new_size(*now, *bytes, request); !fits)
@@ -281,6 +282,31 @@ Result<Resized> Server::Running::resize(const SizeRequest& request) {
     if (Result<void> set = control_.set_size(number(), outcome.after); !set)
         return set.error();
     return outcome;
+}
+
+// Waits no longer than for anything else: a backing may lie on a file system that is frozen, or
+// whose server does not answer, and the device must stay in command meanwhile. What the target does
+// when the time is over can only be to make its backing longer, which nobody sees.
+Result<std::uint64_t> Server::Running::resize_target(std::optional<std::uint64_t> bytes) {
+    if (target_resize_.valid() &&
+        target_resize_.wait_for(Milliseconds{0}) != std::future_status::ready)
+        return Error{EBUSY, "resize " + path_,
+                     "an earlier resize still waits for the backing; does its file system answer?"};
+    std::promise<Result<std::uint64_t>> promise;
+    target_resize_ = promise.get_future();
+    try {
+        std::thread{[device = device_, bytes, result = std::move(promise)]() mutable {
+            result.set_value(device->target->resize(bytes));
+        }}.detach();
+    } catch (const std::system_error& error) {
+        target_resize_ = {};
+        return Error{error.code().value(), "start a thread to resize " + path_,
+                     "raise the limit of threads: pids.max of the cgroup, ulimit -u"};
+    }
+    if (target_resize_.wait_for(timeout_) != std::future_status::ready)
+        return Error{ETIMEDOUT, "make room in the backing of " + path_,
+                     "its file system does not answer, is it frozen? the device keeps its size"};
+    return target_resize_.get();
 }
 
 Statistics Server::Running::statistics() const {

@@ -4,6 +4,7 @@
 #ifndef UBLK_LIB_RUNNING_H
 #define UBLK_LIB_RUNNING_H
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -54,6 +55,7 @@ private:
     Result<void> wait_for_queues();
     bool makes_room();
     void leave();
+    Result<std::uint64_t> resize_target(std::optional<std::uint64_t> bytes);
     void complain(const Result<void>& result) const;
     Result<void> remove();
     Result<void> wait_until_gone();
@@ -66,6 +68,7 @@ private:
     UniqueFd char_device_{};
     std::vector<QueueThread> queues_{};
     std::optional<unsigned> shared_as_{};
+    std::future<Result<std::uint64_t>> target_resize_{}; // one that the target may still be at
     Duty duty_ = Duty::none;
 };
 

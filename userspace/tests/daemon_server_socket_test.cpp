@@ -68,6 +68,18 @@ TEST_F(ServerSocketTest, CarriesAnErrorWhole) {
     EXPECT_EQ(reply.error().kind, ErrorKind::backend);
 }
 
+// He was told that it failed: the server was stopped, or had something else to wait for.
+TEST_F(ServerSocketTest, WhoeverHasGivenUpIsNotObeyed) {
+    auto socket = ServerSocket::open(state_, 3);
+    ASSERT_TRUE(socket);
+    const auto reply = ask_server(state_, 3, {{"what", "size"}}, Clock::now() + 10ms);
+    EXPECT_EQ(reply.error().code, ETIMEDOUT);
+    socket->answer_one([](const json&) -> Result<json> {
+        ADD_FAILURE() << "obeyed";
+        return json{};
+    });
+}
+
 TEST_F(ServerSocketTest, OneThatAServerLeftBehindIsReplacedAndUntilThenRefused) {
     ASSERT_TRUE(ServerSocket::open(state_, 3));
     EXPECT_EQ(ask_server(state_, 3, {}, soon()).error().code, ECONNREFUSED);

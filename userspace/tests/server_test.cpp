@@ -2,6 +2,7 @@
 #include <ublk/server.h>
 
 #include <csignal>
+#include <future>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 #include <thread>
@@ -273,6 +274,51 @@ TEST_F(ServerTest, RefusedFetchLeavesNoDevice) {
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().code, EINVAL);
     EXPECT_FALSE(driver->device_exists());
+}
+
+// As if its file system were frozen.
+class StuckTarget final : public Target {
+public:
+    explicit StuckTarget(std::shared_future<void> thawed) : thawed_(std::move(thawed)) {}
+    Geometry geometry() const override { return test::everything_allowed(); }
+    Task serve(Io io) override {
+        io.succeed();
+        co_return;
+    }
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> bytes) override {
+        thawed_.wait();
+        return *bytes;
+    }
+
+private:
+    std::shared_future<void> thawed_;
+};
+
+TEST_F(ServerTest, ResizeOfABackingThatDoesNotAnswerEnds) {
+    driver->available_features |= UBLK_F_UPDATE_SIZE;
+    std::promise<void> thaw;
+    Result<Server> server = start_over(
+        driver, std::make_unique<StuckTarget>(thaw.get_future().share()), {.timeout = 1000ms});
+    ASSERT_TRUE(server) << server.error().message();
+    const SizeRequest larger{.bytes = 4U << 20};
+    const Result<Resized> first = server->resize(larger);
+    ASSERT_FALSE(first);
+    EXPECT_EQ(first.error().code, ETIMEDOUT);
+    const Result<Resized> second = server->resize(larger);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, EBUSY);
+    EXPECT_EQ(driver->params().basic.dev_sectors, 2048U) << "the device keeps its size";
+    thaw.set_value();
+    for (int i = 0; i < 1000; ++i) {
+        const Result<Resized> third = server->resize(larger);
+        if (third || third.error().code != EBUSY) {
+            ASSERT_TRUE(third) << third.error().message();
+            EXPECT_EQ(third->after, 4U << 20);
+            return;
+        }
+        std::this_thread::sleep_for(1ms);
+    }
+    FAIL() << "it stays busy";
 }
 
 } // namespace
