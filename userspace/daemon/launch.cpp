@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "packet.h"
+#include "stuck.h"
 
 namespace ublk::daemon {
 
@@ -52,16 +53,27 @@ Result<Ready> decode(const std::string& text) {
     }
 }
 
-// Its end within the deadline, or else by force.
-int reap(pid_t child, Deadline deadline) {
-    if (!ProcessHandle(child).wait_until_gone(deadline))
-        ::kill(child, SIGKILL);
+// Above what the kernel needs for a process that nothing keeps. One that waits for a file system
+// that does not answer dies when it does; nobody waits for that, and init reaps it.
+constexpr std::chrono::seconds kill_limit{5};
+
+// Its end within the deadline, or else by force; nothing if it does not even die of that.
+std::optional<int> reap(pid_t child, Deadline deadline) {
+    const ProcessHandle process(child);
+    if (!process.wait_until_gone(deadline)) {
+        process.send(SIGKILL);
+        if (!process.wait_until_gone(Clock::now() + kill_limit))
+            return std::nullopt;
+    }
     int status = 0;
     ::waitpid(child, &status, 0);
     return status;
 }
 
-std::string describe_end(int status) {
+std::string describe_end(const std::optional<int>& end) {
+    if (!end)
+        return "it does not end";
+    const int status = *end;
     if (WIFSIGNALED(status))
         return fmt::format("it was killed by signal {}", WTERMSIG(status));
     return fmt::format("it exited with code {}", WEXITSTATUS(status));
@@ -138,7 +150,10 @@ Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadl
 
     const pid_t child = ::fork();
     if (child < 0)
-        return Error{errno, "fork"};
+        return Error{errno, "start a server process",
+                     errno == EAGAIN
+                         ? "raise the limit of processes: pids.max of the cgroup, ulimit -u"
+                         : ""};
     if (child == 0) {
         parent_end = UniqueFd{};
         serve(Launcher{detach_from_caller(std::move(child_end))});
@@ -153,13 +168,17 @@ Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadl
         return Launched{std::move(parent_end), child, *ready, deadline};
 
     parent_end = UniqueFd{};
+    // Looked at while it still waits.
+    const Error late_error = with_what_keeps(
+        Error{ETIMEDOUT, "the server did not get ready", "see the kernel log: dmesg"}, Paths{},
+        child);
     if (!packet && packet.error().code == ETIMEDOUT)
         ::kill(child, late == Late::killed ? SIGKILL : SIGTERM);
-    const int status = reap(child, Clock::now() + std::chrono::seconds(10));
+    const auto status = reap(child, Clock::now() + std::chrono::seconds(10));
     if (packet)
         return ready.error();
     if (packet.error().code == ETIMEDOUT)
-        return Error{ETIMEDOUT, "the server did not get ready", "see the kernel log: dmesg"};
+        return late_error;
     return Error{EPIPE, "the server died before its device was ready",
                  describe_end(status) + "; see the kernel log: dmesg", ErrorKind::backend};
 }

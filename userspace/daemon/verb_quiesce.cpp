@@ -16,6 +16,7 @@
 #include "number.h"
 #include "output.h"
 #include "process.h"
+#include "stuck.h"
 #include "verb.h"
 
 namespace ublk::daemon {
@@ -71,7 +72,7 @@ public:
             return can.error();
         if (auto quiesced = control->quiesce(*number, *patience); !quiesced)
             return quiesced.error();
-        auto left = wait_until_left(*control, *info);
+        auto left = wait_until_left(context.paths, *control, *info);
         if (!left)
             return left.error();
         if (context.json)
@@ -100,7 +101,8 @@ private:
     }
 
     // The state changes when the server has closed the device, which is before it has exited.
-    static Result<DeviceInfo> wait_until_left(Control& control, const DeviceInfo& before) {
+    static Result<DeviceInfo> wait_until_left(const Paths& paths, Control& control,
+                                              const DeviceInfo& before) {
         const ProcessHandle server(before.server);
         const Deadline limit = Clock::now() + farewell_limit;
         for (std::chrono::milliseconds pause{1};; pause = std::min(2 * pause, longest_pause)) {
@@ -110,11 +112,13 @@ private:
             if (lacks_server(info->state) && server.wait_until_gone(limit))
                 return info;
             if (Clock::now() > limit)
-                return Error{ETIMEDOUT,
-                             fmt::format("server {} of {} does not go", before.server,
-                                         block_device_path(before.number)),
-                             fmt::format("end it with kill -9 {}, then ublkd recover {}",
-                                         before.server, before.number)};
+                return with_what_keeps(
+                    Error{ETIMEDOUT,
+                          fmt::format("server {} of {} does not go", before.server,
+                                      block_device_path(before.number)),
+                          fmt::format("end it with kill -9 {}, then ublkd recover {}",
+                                      before.server, before.number)},
+                    paths, before.server);
             std::this_thread::sleep_for(pause);
         }
     }

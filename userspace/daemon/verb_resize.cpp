@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -17,6 +18,7 @@
 #include "questions.h"
 #include "serve.h"
 #include "state.h"
+#include "stuck.h"
 #include "verb.h"
 
 namespace ublk::daemon {
@@ -66,7 +68,7 @@ public:
         auto resized = ask_to_resize(StateDirectory(context.paths), *number, *request,
                                      Clock::now() + answer_limit);
         if (!resized)
-            return explain(resized.error(), *number);
+            return explain(context.paths, resized.error(), *info);
         print(*number, *resized, context);
         return Exit::ok;
     }
@@ -97,11 +99,13 @@ private:
         return {};
     }
 
-    static Error explain(Error error, int number) {
+    static Error explain(const Paths& paths, Error error, const DeviceInfo& info) {
+        if (error.code == ETIMEDOUT)
+            return with_what_keeps(std::move(error), paths, info.server);
         const bool deaf = error.code == ECONNREFUSED || error.code == ENOENT;
         if (!deaf || error.kind != ErrorKind::system)
             return error;
-        return Error{EAGAIN, "resize " + block_device_path(number),
+        return Error{EAGAIN, "resize " + block_device_path(info.number),
                      "its server does not answer; is it still alive? see ublkd list"};
     }
 

@@ -4,10 +4,13 @@
 #include <cerrno>
 #include <csignal>
 #include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/inotify.h>
 #include <sys/wait.h>
+#include <ublk/unique_fd.h>
 #include <unistd.h>
 
 #include "support/temporary_directory.h"
@@ -54,6 +57,30 @@ TEST_F(NodeTest, DeathOfTheServerEndsTheWait) {
     EXPECT_EQ(found.error().kind, ErrorKind::backend);
     EXPECT_THAT(found.error().step, testing::HasSubstr("died"));
     EXPECT_LT(took, 20s);
+}
+
+// Containers have few of these, and programs such as editors take many.
+TEST_F(NodeTest, NoInotifyInstanceIsNeeded) {
+    std::vector<UniqueFd> all;
+    for (;;) {
+        UniqueFd one{::inotify_init1(IN_CLOEXEC)};
+        if (!one)
+            break;
+        all.push_back(std::move(one));
+        ASSERT_LT(all.size(), 100'000U);
+    }
+    const auto found = wait_for_node(paths_, ready_, Clock::now() + 5ms);
+    ASSERT_FALSE(found);
+    EXPECT_EQ(found.error().code, ETIMEDOUT) << found.error().message();
+    EXPECT_THAT(found.error().step, testing::HasSubstr("ublkb3: No such file"));
+}
+
+TEST_F(NodeTest, ContainerIsToldHowToMakeTheNode) {
+    dev_.write("sys/block/ublkb3/dev", "259:7\n");
+    const auto found =
+        wait_for_node({.dev = dev_.path(), .sys = dev_.path("sys")}, ready_, Clock::now() + 5ms);
+    ASSERT_FALSE(found);
+    EXPECT_THAT(found.error().hint, testing::HasSubstr("/ublkb3 b 259 7"));
 }
 
 TEST_F(NodeTest, RemovalIsNoticed) {
