@@ -13,7 +13,6 @@
 
 #include <fcntl.h>
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <ublk/unique_fd.h>
 
 #include "device.h"
@@ -21,6 +20,8 @@
 #include "node.h"
 #include "process.h"
 #include "state.h"
+#include "stuck.h"
+#include "throttle.h"
 
 namespace ublk::daemon {
 
@@ -30,30 +31,32 @@ constexpr std::chrono::seconds server_limit{20};
 constexpr std::chrono::seconds forced_server_limit{12}; // above what a server waits for by itself
 constexpr std::chrono::seconds kill_limit{5};
 constexpr std::chrono::seconds claim_limit{2};
-
-Error busy(int number, const std::vector<std::string>& holders, std::string_view way_out) {
-    return Error{EBUSY,
-                 fmt::format("{} is {}", block_device_path(number), fmt::join(holders, ", ")),
-                 fmt::format("let go of it first, or {}", way_out)};
-}
+constexpr std::chrono::seconds probe_limit{15}; // for what udev runs on a busy machine
 
 // Keeps the device from being mounted, swapped to or stacked upon from now on; fails if it is.
 Result<UniqueFd> open_exclusively(const Paths& paths, int number) {
     UniqueFd fd{
         ::open(paths.block_node(number).c_str(), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC)};
     if (!fd && errno == EBUSY)
-        return busy(number, {"in exclusive use"}, "use --force");
+        return busy(number, {{"in exclusive use"}}, "use --force");
     // A device that cannot be opened for another reason is not in use either.
     return fd;
 }
 
 Result<UniqueFd> claim_unused(const Paths& paths, const DeviceInfo& info) {
-    if (auto holders = find_holders(paths, info.number); !holders.empty())
-        return busy(info.number, holders, "use --force");
-    // Opening a device whose server has died may wait for that server.
-    if (info.state != DeviceState::live || !ProcessHandle(info.server).alive())
-        return UniqueFd{};
-    return open_exclusively(paths, info.number);
+    const Deadline limit = Clock::now() + probe_limit;
+    for (;;) {
+        if (auto holders = find_lasting_holders(paths, info.number, limit); !holders.empty())
+            return busy(info.number, holders, "use --force");
+        // Opening a device whose server has died may wait for that server.
+        if (info.state != DeviceState::live || !ProcessHandle(info.server).alive())
+            return UniqueFd{};
+        auto claim = open_exclusively(paths, info.number);
+        // Whom udev sends may want it for himself, too, and come at any time.
+        if (claim || claim.error().code != EBUSY || Clock::now() > limit)
+            return claim;
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
 }
 
 // The process that a record names, unless that has ended.
@@ -84,10 +87,12 @@ Result<void> end_server(const Paths& paths, const ProcessHandle& server, const S
         if (server.wait_until_gone(Clock::now() + kill_limit))
             return {};
     }
-    return Error{ETIMEDOUT,
-                 fmt::format("server {} of {} does not end", record.server.pid,
-                             block_device_path(record.number)),
-                 force == Force::yes ? "see the kernel log: dmesg" : "--force kills it"};
+    return with_what_keeps(
+        Error{ETIMEDOUT,
+              fmt::format("server {} of {} does not end", record.server.pid,
+                          block_device_path(record.number)),
+              force == Force::yes ? "see the kernel log: dmesg" : "--force kills it"},
+        paths, record.server.pid);
 }
 
 Result<void> allow_missing(Result<void> result) {
@@ -110,14 +115,14 @@ Result<void> remove_by_driver(Control& control, int number, UniqueFd claim, Forc
 }
 
 // The driver knows better than any look at processes whether somebody has it open, but not who.
-// Probes of udev, which are nobody's, have a moment to end.
+// Whom udev has sent, which are nobody's, are waited for.
 Result<void> stop_unless_used(const Paths& paths, Control& control, int number) {
-    const Deadline limit = Clock::now() + claim_limit;
+    const Deadline limit = Clock::now() + probe_limit;
     for (;;) {
         auto stopped = control.stop_unless_open(number);
         if (stopped || stopped.error().code != EBUSY)
             return stopped;
-        if (auto holders = find_holders(paths, number); !holders.empty())
+        if (auto holders = find_lasting_holders(paths, number, limit); !holders.empty())
             return busy(number, holders, "leave --safe out");
         if (Clock::now() > limit)
             return stopped;
@@ -140,6 +145,8 @@ Result<void> remove_device(const Paths& paths, Control& control, int number, For
         return info.error();
     }
 
+    if (force == Force::yes)
+        lift_limits(paths, number);
     UniqueFd claim;
     if (force == Force::no) {
         auto unused = claim_unused(paths, *info);
@@ -173,6 +180,8 @@ Result<void> stop_device(const Paths& paths, Control& control, int number, Stop 
         return info.error();
     const auto record = record_of(paths, *info);
     const auto server = running_server(paths, record);
+    if (how == Stop::always)
+        lift_limits(paths, number);
     auto stopped = allow_missing(how == Stop::safely ? stop_unless_used(paths, control, number)
                                                      : control.stop(number));
     if (!stopped || !record)
@@ -185,10 +194,11 @@ Result<void> stop_device(const Paths& paths, Control& control, int number, Stop 
     }
     if (server->wait_until_gone(Clock::now() + server_limit))
         return {};
-    return Error{
-        ETIMEDOUT,
-        fmt::format("server {} of {} does not end", record->server.pid, block_device_path(number)),
-        "ublkd del --force kills it"};
+    return with_what_keeps(Error{ETIMEDOUT,
+                                 fmt::format("server {} of {} does not end", record->server.pid,
+                                             block_device_path(number)),
+                                 "ublkd del --force kills it"},
+                           paths, record->server.pid);
 }
 
 } // namespace ublk::daemon

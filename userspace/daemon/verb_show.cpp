@@ -98,7 +98,9 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     json["features"] = names_of_features(info.features);
     json["owner"] = {{"user", info.owner_user}, {"group", info.owner_group}};
     json["geometry"] = device.geometry ? geometry_json(*device.geometry) : ordered_json{};
-    json["users"] = find_holders(context.paths, info.number);
+    json["users"] = ordered_json::array();
+    for (const Holder& holder : find_holders(context.paths, info.number))
+        json["users"].push_back(holder.what);
     return json;
 }
 
