@@ -3,12 +3,13 @@
 #include "queue_thread.h"
 
 #include <condition_variable>
-#include <csignal>
 #include <mutex>
 #include <optional>
 #include <pthread.h>
 #include <sys/eventfd.h>
 #include <thread>
+
+#include "signals.h"
 
 namespace ublk {
 
@@ -31,30 +32,14 @@ struct QueueThread::State {
         apply();
         changed.notify_all();
     }
+    void live(Queue& own);
 };
 
 namespace {
 
-// Signals are for the threads of the program, not for ours.
-class AllSignalsBlocked {
-public:
-    AllSignalsBlocked() {
-        sigset_t all;
-        ::sigfillset(&all);
-        ::pthread_sigmask(SIG_SETMASK, &all, &previous_);
-    }
-    AllSignalsBlocked(const AllSignalsBlocked&) = delete;
-    AllSignalsBlocked& operator=(const AllSignalsBlocked&) = delete;
-    ~AllSignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &previous_, nullptr); }
-
-private:
-    sigset_t previous_;
-};
-
-Result<void> register_files(Uring& uring, int char_device, const Target& target) {
-    std::vector<int> files{char_device};
-    const std::span<const int> of_target = target.files();
-    files.insert(files.end(), of_target.begin(), of_target.end());
+Result<void> register_files(Uring& uring, int char_device, const FileTable& table) {
+    std::vector<int> files(table.descriptors().begin(), table.descriptors().end());
+    files[Queue::char_device_file] = char_device;
     if (const int error = uring.register_files(files))
         return Error{-error, "register files with the ring"};
     return {};
@@ -65,7 +50,7 @@ struct BuiltQueue {
     std::unique_ptr<Queue> queue;
 };
 
-Result<BuiltQueue> build_queue(const QueueThread::Device& device, int char_device, unsigned index,
+Result<BuiltQueue> build_queue(QueueThread::Device& device, int char_device, unsigned index,
                                const std::vector<unsigned>& cpus) {
     const unsigned depth = device.info.depth;
     if (Result<void> prepared = device.driver->prepare_thread(cpus); !prepared)
@@ -76,7 +61,7 @@ Result<BuiltQueue> build_queue(const QueueThread::Device& device, int char_devic
     Result<std::unique_ptr<Uring>> uring = device.driver->create_ring(Queue::ring_entries(depth));
     if (!uring)
         return uring.error();
-    if (Result<void> done = register_files(**uring, char_device, *device.target); !done)
+    if (Result<void> done = register_files(**uring, char_device, device.files); !done)
         return done.error();
     Result<std::unique_ptr<DataPath>> data =
         make_data_path(device.copy.mode, {.queue = index,
@@ -96,43 +81,58 @@ Result<BuiltQueue> build_queue(const QueueThread::Device& device, int char_devic
                                                       .data = std::move(*data),
                                                       .frames = std::move(*frames),
                                                       .descriptors = descriptors->first,
-                                                      .target = &device.checked});
-    if (const int error = queue->fetch_all())
-        return Error{-error, "offer the tags of queue " + std::to_string(index)};
+                                                      .target = &device.checked,
+                                                      .workers = &device.workers});
     return BuiltQueue{std::move(*descriptors), std::move(queue)};
 }
 
+Result<void> get_ready(Queue& queue) {
+    if (Result<void> begun = queue.begin(); !begun)
+        return begun;
+    if (const int error = queue.fetch_all())
+        return Error{-error, "offer the tags of queue " + std::to_string(queue.index())};
+    return {};
+}
+
 } // namespace
+
+// From the target's begin() to the last word.
+void QueueThread::State::live(Queue& own) {
+    change([&] { queue = &own; });
+    const Result<void> got_ready = get_ready(own);
+    change([&] { ready.emplace(got_ready); });
+    own.run();
+    change([&] {
+        last_statistics = own.statistics();
+        queue = nullptr;
+    });
+}
 
 QueueThread::QueueThread(std::shared_ptr<Device> device, int char_device, unsigned index,
                          std::vector<unsigned> cpus)
     : state_(new State{std::move(device), char_device, index, std::move(cpus)}) {
     const AllSignalsBlocked blocked;
     std::thread{[](std::shared_ptr<State> state) {
-                    const Device& device = *state->device;
+                    Device& device = *state->device;
                     const std::string name = "ublk" + std::to_string(device.info.number) + "q" +
                                              std::to_string(state->index);
                     ::pthread_setname_np(::pthread_self(), name.c_str());
                     if (Result<BuiltQueue> built =
-                            build_queue(device, state->char_device, state->index, state->cpus)) {
-                        Queue& queue = *built->queue;
-                        state->change([&] {
-                            state->queue = &queue;
-                            state->ready.emplace();
-                        });
-                        queue.run();
-                        state->change([&] {
-                            state->last_statistics = queue.statistics();
-                            state->queue = nullptr;
-                        });
-                    } else {
+                            build_queue(device, state->char_device, state->index, state->cpus))
+                        state->live(*built->queue);
+                    else
                         state->change([&] { state->ready.emplace(built.error()); });
-                    }
                     ::eventfd_write(device.ended.get(), 1);
                     state->change([&] { state->ended = true; });
                 },
                 state_}
         .detach();
+}
+
+void QueueThread::ask_to_end() {
+    const std::lock_guard lock{state_->mutex};
+    if (state_->queue)
+        state_->queue->ask_to_end();
 }
 
 Result<void> QueueThread::wait_until_ready(Deadline deadline) {

@@ -12,6 +12,7 @@
 #include "driver_port.h"
 #include "queue.h"
 #include "shared_place.h"
+#include "workers.h"
 
 namespace ublk {
 
@@ -24,11 +25,13 @@ public:
     struct Device {
         std::shared_ptr<DriverPort> driver;
         std::unique_ptr<Target> target;
+        FileTable files; // of the target
         CheckedTarget checked;
         DeviceInfo info;
         CopyChoice copy;
         UniqueFd ended; // eventfd, written when a queue ends
         SharedPlace shared;
+        Workers workers;
     };
 
     QueueThread(std::shared_ptr<Device> device, int char_device, unsigned index,
@@ -38,6 +41,8 @@ public:
 
     // Until every tag is offered to the driver.
     Result<void> wait_until_ready(Deadline deadline);
+    // What is under way is to come to an end, if need be by force: see Queue::ask_to_end().
+    void ask_to_end();
     // False: it still runs.
     bool wait_until_ended(Deadline deadline);
     Statistics statistics() const;

@@ -203,6 +203,7 @@ void Server::Running::complain(const Result<void>& result) const {
 
 Result<void> Server::Running::wait_for_queues() {
     const Deadline limit = deadline();
+    ask_queues_to_end();
     Result<void> outcome{};
     for (QueueThread& queue : queues_)
         if (!queue.wait_until_ended(limit))
@@ -210,11 +211,18 @@ Result<void> Server::Running::wait_for_queues() {
     return outcome;
 }
 
+void Server::Running::ask_queues_to_end() {
+    for (QueueThread& queue : queues_)
+        queue.ask_to_end();
+}
+
 // Goes on after a failure: each step brings the device closer to its end.
 Result<void> Server::Running::stop() {
     if (duty_ == Duty::none)
         return {};
     duty_ = Duty::none;
+    // The driver waits for what is under way, which may wait for somebody far away.
+    ask_queues_to_end();
     Result<void> outcome = control_.stop(number());
     if (!outcome && outcome.error().code == ENODEV)
         outcome = {};

@@ -51,6 +51,7 @@ private:
     Result<void> begin_serving();
     Result<void> share_memory();
     void stop_sharing();
+    void ask_queues_to_end();
     Result<void> wait_for_queues();
     bool makes_room();
     void leave();

@@ -126,11 +126,14 @@ std::shared_ptr<QueueThread::Device> make_device(World& world, std::unique_ptr<T
                                                  const DeviceInfo& info, CopyChoice copy,
                                                  std::shared_ptr<const SharedMemory> memory) {
     Target& served = *target;
+    FileTable files;
+    served.register_files(files);
     if (copy.mode != CopyMode::shmem)
         memory.reset();
     return std::shared_ptr<QueueThread::Device>{new QueueThread::Device{
-        world.driver, std::move(target), CheckedTarget{served}, info, std::move(copy),
-        std::move(world.ended), SharedPlace{std::move(memory)}}};
+        world.driver, std::move(target), std::move(files), CheckedTarget{served}, info,
+        std::move(copy), std::move(world.ended), SharedPlace{std::move(memory)},
+        Workers{world.driver}}};
 }
 
 } // namespace

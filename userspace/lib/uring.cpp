@@ -76,4 +76,11 @@ int KernelUring::register_buffer_slots(unsigned count) noexcept {
     return io_uring_register_buffers_sparse(&ring_, count);
 }
 
+int KernelUring::register_buffer(unsigned place, std::span<std::byte> memory) noexcept {
+    const iovec buffer{memory.data(), memory.size()};
+    const __u64 untagged = 0;
+    const int count = io_uring_register_buffers_update_tag(&ring_, place, &buffer, &untagged, 1);
+    return count < 0 ? count : 0;
+}
+
 } // namespace ublk

@@ -36,6 +36,9 @@ public:
         return sqe;
     }
 
+    // How many entries next_sqe() would give.
+    unsigned room() const noexcept { return io_uring_sq_space_left(&ring_); }
+
     // Calls handle(user_data, result) for what has completed.
     template <class Handler> void reap(Handler&& handle) {
         io_uring_cqe* cqe = nullptr;
@@ -54,6 +57,8 @@ public:
     virtual int register_files(std::span<const int> descriptors) noexcept = 0;
     // Makes a table of empty buffers, for others to fill.
     virtual int register_buffer_slots(unsigned count) noexcept = 0;
+    // Puts memory into the table at a place that is empty.
+    virtual int register_buffer(unsigned place, std::span<std::byte> memory) noexcept = 0;
 
 protected:
     io_uring ring_{};
@@ -68,6 +73,7 @@ public:
     int enter(unsigned wait) noexcept override;
     int register_files(std::span<const int> descriptors) noexcept override;
     int register_buffer_slots(unsigned count) noexcept override;
+    int register_buffer(unsigned place, std::span<std::byte> memory) noexcept override;
 
 private:
     KernelUring() = default;

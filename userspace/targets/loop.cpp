@@ -31,19 +31,19 @@ struct Window {
 };
 
 // What was asked for at the start, and holds for each new size.
-struct Request {
+struct Wish {
     std::string path;
     std::uint64_t sizelimit; // 0: none
 };
 
 class Loop final : public Target {
 public:
-    Loop(Backing backing, Request request, std::uint64_t offset, const Geometry& geometry)
-        : backing_(std::move(backing)), request_(std::move(request)), offset_(offset),
-          geometry_(geometry), descriptor_(backing_.fd.get()) {}
+    Loop(Backing backing, Wish wish, std::uint64_t offset, const Geometry& geometry)
+        : backing_(std::move(backing)), wish_(std::move(wish)), offset_(offset),
+          geometry_(geometry), file_(backing_.fd.get()) {}
 
     Geometry geometry() const override { return geometry_; }
-    std::span<const int> files() const override { return {&descriptor_, 1}; }
+    void register_files(FileTable& files) override { file_ = files.add(backing_.fd.get()); }
     // Direct I/O on pages of the users must be aligned as the backing needs it, which has to be
     // known.
     DataAccess data_access() const override {
@@ -59,54 +59,46 @@ public:
         return size ? make_room(*size, *available) : whole_backing(*available);
     }
 
-    Task serve(Io io) override {
-        const Ring ring = io.ring();
-        const File file = ring.file(0);
-        const std::uint64_t offset = offset_ + io.offset();
-        const auto durability = io.fua() ? Durability::stable : Durability::cached;
+    Async<Answer> serve(Ring ring, Request request) override {
+        const std::uint64_t offset = offset_ + request.offset;
+        const auto durability = request.fua ? Durability::stable : Durability::cached;
 
-        switch (io.op()) {
+        switch (request.op) {
         case Op::read:
-            io.complete(co_await ring.read(file, io.data(), offset));
-            break;
+            co_return co_await ring.read(file_, request.data, offset);
         case Op::write:
-            io.complete(co_await ring.write(file, io.data(), offset, durability));
-            break;
+            co_return co_await ring.write(file_, request.data, offset, durability);
         case Op::flush:
-            io.complete(co_await ring.sync(file, Sync::data));
-            break;
+            co_return co_await ring.sync(file_, Sync::data);
         case Op::discard:
-            io.complete(co_await ring.allocate(file, backing_.discard_mode, offset, io.length()));
-            break;
+            co_return co_await ring.allocate(file_, backing_.discard_mode, offset, request.length);
         case Op::write_zeroes:
-            io.complete(co_await zero(ring, {offset, io.length()}, io.no_unmap()));
-            break;
+            co_return co_await zero(ring, {offset, request.length}, request.no_unmap);
         default:
-            io.fail(EOPNOTSUPP); // of zones, which this device has not
+            co_return -EOPNOTSUPP; // of zones, which this device has not
         }
     }
 
 private:
     Error in_file(Error error) const {
-        error.step = "file=" + request_.path + ": " + error.step;
+        error.step = "file=" + wish_.path + ": " + error.step;
         return error;
     }
 
     Result<std::uint64_t> whole_backing(std::uint64_t available) const {
         if (available <= offset_)
-            return Error{ENODATA, "file=" + request_.path,
+            return Error{ENODATA, "file=" + wish_.path,
                          "it ends before the device begins; truncate -s SIZE makes it larger",
                          ErrorKind::backend};
         const std::uint64_t rest = available - offset_;
-        return request_.sizelimit ? std::min(rest, request_.sizelimit) : rest;
+        return wish_.sizelimit ? std::min(rest, wish_.sizelimit) : rest;
     }
 
     // A file is made larger, never smaller: that would lose what is in it.
     Result<std::uint64_t> make_room(std::uint64_t size, std::uint64_t available) {
-        if (request_.sizelimit && size > request_.sizelimit)
+        if (wish_.sizelimit && size > wish_.sizelimit)
             return Error{EINVAL, "size=" + std::to_string(size),
-                         "the device was added with sizelimit=" +
-                             std::to_string(request_.sizelimit),
+                         "the device was added with sizelimit=" + std::to_string(wish_.sizelimit),
                          ErrorKind::usage};
         if (size > UINT64_MAX - offset_)
             return Error{EFBIG, "size=" + std::to_string(size), "that is too large",
@@ -122,23 +114,22 @@ private:
     Async<int> zero(Ring ring, Window range, bool keep_allocated) {
         constexpr int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
         constexpr int zero_range = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
-        const File file = ring.file(0);
 
         if (!keep_allocated && can_punch_.load(std::memory_order_relaxed)) {
-            int result = co_await ring.allocate(file, punch, range.offset, range.length);
+            int result = co_await ring.allocate(file_, punch, range.offset, range.length);
             if (result != -EOPNOTSUPP)
                 co_return result;
             can_punch_.store(false, std::memory_order_relaxed);
         }
         if (can_zero_range_.load(std::memory_order_relaxed)) {
-            int result = co_await ring.allocate(file, zero_range, range.offset, range.length);
+            int result = co_await ring.allocate(file_, zero_range, range.offset, range.length);
             if (result != -EOPNOTSUPP)
                 co_return result;
             can_zero_range_.store(false, std::memory_order_relaxed);
         }
         while (range.length > 0) {
             const std::uint64_t length = std::min<std::uint64_t>(range.length, zeroes.size());
-            int result = co_await ring.write(file, std::span(zeroes).first(length), range.offset);
+            int result = co_await ring.write(file_, std::span(zeroes).first(length), range.offset);
             if (result != static_cast<int>(length))
                 co_return result < 0 ? result : -EIO;
             range.offset += length;
@@ -148,10 +139,10 @@ private:
     }
 
     Backing backing_;
-    Request request_;
+    Wish wish_;
     std::uint64_t offset_; // in the backing
     Geometry geometry_;
-    int descriptor_;
+    File file_;
     // Learned once and shared by the queues; a stale value costs one vain attempt.
     std::atomic<bool> can_punch_{true};
     std::atomic<bool> can_zero_range_{true};
@@ -248,7 +239,7 @@ Result<std::unique_ptr<Target>> create_loop(const OptionValues& values,
     if (!geometry)
         return geometry.error();
     return std::unique_ptr<Target>(std::make_unique<Loop>(
-        *std::move(backing), Request{path, values.size("sizelimit")}, window->offset, *geometry));
+        *std::move(backing), Wish{path, values.size("sizelimit")}, window->offset, *geometry));
 }
 
 constexpr OptionInfo options[] = {

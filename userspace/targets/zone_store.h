@@ -25,7 +25,7 @@ public:
     ZoneStore& operator=(const ZoneStore&) = delete;
     virtual ~ZoneStore() = default;
 
-    virtual std::span<const int> files() const = 0;
+    virtual void register_files(FileTable& files) = 0;
     virtual Persistence persistence() const = 0;
     // What the store adds to the disk's geometry.
     virtual void describe(Geometry& geometry) const = 0;

@@ -34,38 +34,28 @@ public:
     ~Zoned() override { store_->close(zones_); }
 
     Geometry geometry() const override { return geometry_; }
-    std::span<const int> files() const override { return store_->files(); }
+    void register_files(FileTable& files) override { store_->register_files(files); }
     Persistence persistence() const override { return store_->persistence(); }
 
-    Task serve(Io io) override {
-        const Ring ring = io.ring();
-        switch (io.op()) {
+    Async<Answer> serve(Ring ring, Request request) override {
+        switch (request.op) {
         case Op::read:
-            answer(io, co_await read(ring, io.buffer(), io.offset()));
-            break;
+            co_return answer(request, co_await read(ring, request.data.memory(), request.offset));
         case Op::write:
-            answer(io, co_await write(ring, io.buffer(), io.offset(), io.fua()));
-            break;
+            co_return answer(request, co_await write(ring, request));
         case Op::zone_append: {
-            const Placed placed = co_await append(ring, io.buffer(), io.offset(), io.fua());
-            if (placed.error)
-                io.complete(placed.error);
-            else
-                io.succeed_at(placed.offset);
-            break;
+            const Placed placed = co_await append(ring, request);
+            co_return answer(request, placed.error).at(placed.offset);
         }
         case Op::flush:
-            answer(io, co_await store_->commit(ring, zones_));
-            break;
+            co_return answer(request, co_await store_->commit(ring, zones_));
         case Op::report_zones:
-            report(io);
-            io.succeed();
-            break;
+            report(request);
+            co_return request.done();
         case Op::zone_reset_all:
-            answer(io, co_await reset_all(ring));
-            break;
+            co_return answer(request, co_await reset_all(ring));
         default:
-            answer(io, co_await manage(ring, io.op(), zone_at(io.offset())));
+            co_return answer(request, co_await manage(ring, request.op, zone_at(request.offset)));
         }
     }
 
@@ -78,11 +68,8 @@ private:
     std::uint32_t zone_at(std::uint64_t offset) const { return zones_.layout().zone_at(offset); }
 
     // error: 0 or a negative errno.
-    static void answer(Io& io, int error) {
-        if (error)
-            io.complete(error);
-        else
-            io.succeed();
+    static Answer answer(const Request& request, int error) {
+        return error ? Answer{error} : request.done();
     }
 
     // There is nothing behind what was written.
@@ -100,22 +87,23 @@ private:
         co_return co_await store_->read(ring, buffer.first(there), offset);
     }
 
-    Async<int> write(Ring ring, std::span<const std::byte> data, std::uint64_t offset, bool fua) {
-        const std::uint32_t zone = zone_at(offset);
+    Async<int> write(Ring ring, Request request) {
+        const std::uint32_t zone = zone_at(request.offset);
+        const std::span<const std::byte> data = request.data.memory();
         if (zones_.layout().is_conventional(zone)) {
-            const auto durability = fua ? Durability::stable : Durability::cached;
-            co_return co_await store_->write(ring, data, offset, durability);
+            const auto durability = request.fua ? Durability::stable : Durability::cached;
+            co_return co_await store_->write(ring, data, request.offset, durability);
         }
-        const Placed placed = co_await write_in_turn(ring, zone, data, offset);
-        if (placed.error || !fua)
+        const Placed placed = co_await write_in_turn(ring, zone, data, request.offset);
+        if (placed.error || !request.fua)
             co_return placed.error;
         co_return co_await store_->commit(ring, zones_);
     }
 
-    Async<Placed> append(Ring ring, std::span<const std::byte> data, std::uint64_t start,
-                         bool fua) {
-        Placed placed = co_await write_in_turn(ring, zone_at(start), data, std::nullopt);
-        if (!placed.error && fua)
+    Async<Placed> append(Ring ring, Request request) {
+        Placed placed = co_await write_in_turn(ring, zone_at(request.offset), request.data.memory(),
+                                               std::nullopt);
+        if (!placed.error && request.fua)
             placed.error = co_await store_->commit(ring, zones_);
         co_return placed;
     }
@@ -206,11 +194,11 @@ private:
     }
 
     // The driver asks before anybody can use the disk.
-    void report(const Io& io) {
+    void report(const Request& request) {
         store_->keep();
-        const std::uint32_t first = zone_at(io.offset());
-        for (unsigned i = 0; i < io.zones_wanted(); ++i)
-            io.report(i, zones_.describe(first + i));
+        const std::uint32_t first = zone_at(request.offset);
+        for (unsigned i = 0; i < request.zones_wanted(); ++i)
+            request.report(i, zones_.describe(first + i));
     }
 
     std::unique_ptr<ZoneStore> store_;

@@ -91,7 +91,9 @@ TEST_F(ServerSocketTest, WhoeverAsksNothingOnlyWastesHisTime) {
 class Elastic final : public Target {
 public:
     Geometry geometry() const override { return {.size_bytes = 1U << 20}; }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         return size.value_or(5U << 20);
     }

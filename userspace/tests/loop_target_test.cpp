@@ -104,7 +104,7 @@ TEST_F(LoopTarget, WriteZeroesKeepsSpaceAllocatedIfAskedTo) {
     struct stat file {};
     ASSERT_EQ(::stat(path_.c_str(), &file), 0);
     const auto before = file.st_blocks;
-    EXPECT_EQ(bench.write_zeroes(0, 8192, detail::flag_no_unmap), 0);
+    EXPECT_EQ(bench.write_zeroes(0, 8192, UBLK_IO_F_NOUNMAP), 0);
     ASSERT_EQ(::stat(path_.c_str(), &file), 0);
     EXPECT_GE(file.st_blocks, before);
     EXPECT_EQ(bytes_of_file(path_, 0, 8192), std::vector<std::byte>(8192));
@@ -156,7 +156,7 @@ TEST_F(LoopTarget, HasAVolatileCacheAndHonoursFua) {
     EXPECT_TRUE(target->geometry().volatile_cache);
     EXPECT_TRUE(target->geometry().fua);
     test::TargetBench bench{*target};
-    EXPECT_EQ(bench.write(0, data_, detail::flag_fua), 8192);
+    EXPECT_EQ(bench.write(0, data_, UBLK_IO_F_FUA), 8192);
     EXPECT_EQ(bench.flush(), 0);
 }
 

@@ -28,7 +28,9 @@ public:
         : geometry_(geometry), persistence_(persistence) {}
     Geometry geometry() const override { return geometry_; }
     Persistence persistence() const override { return persistence_; }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
 
 private:
     Geometry geometry_;

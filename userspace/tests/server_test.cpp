@@ -21,7 +21,8 @@ using namespace std::chrono_literals;
 constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8};
 
 std::unique_ptr<Target> target(const Geometry& geometry = test::everything_allowed()) {
-    return std::make_unique<test::TestTarget<Task (*)(Io)>>(&test::succeed, geometry);
+    return std::make_unique<test::TestTarget<Async<Answer> (*)(Ring, Request)>>(&test::succeed,
+                                                                                geometry);
 }
 
 class ServerTest : public testing::Test {
@@ -122,7 +123,9 @@ public:
     explicit Elastic(std::uint64_t backing, const Geometry& geometry = {.size_bytes = 1U << 20})
         : backing_(backing), geometry_(geometry) {}
     Geometry geometry() const override { return geometry_; }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         if (size && *size > backing_)
             return Error{ENOSPC, "resize"};

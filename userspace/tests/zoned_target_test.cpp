@@ -204,7 +204,7 @@ TEST_P(ZonedTarget, OperationsOnZonesDoWhatTheySay) {
 }
 
 TEST_P(ZonedTarget, ResetGivesSpaceBack) {
-    const int fd = disk_.target->files().front();
+    const int fd = test::descriptors_of(*disk_.target).front();
     const std::size_t length = 512 << 10;
     ASSERT_EQ(disk_.write(zone_size, length, 1), static_cast<int>(length));
     ASSERT_EQ(disk_.write(2 * zone_size, length, 1), static_cast<int>(length));

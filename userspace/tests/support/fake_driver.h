@@ -5,6 +5,7 @@
 #define UBLK_TESTS_FAKE_DRIVER_H
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -14,6 +15,7 @@
 #include <mutex>
 #include <optional>
 #include <poll.h>
+#include <set>
 #include <span>
 #include <vector>
 
@@ -43,15 +45,34 @@ public:
     int enter(unsigned wait) noexcept override;
     int register_files(std::span<const int> descriptors) noexcept override;
     int register_buffer_slots(unsigned count) noexcept override;
+    int register_buffer(unsigned place, std::span<std::byte> memory) noexcept override;
 
     // With the driver's mutex held.
     void post(std::uint64_t user_data, int result);
 
 private:
+    using Clock = std::chrono::steady_clock;
+    // An operation that waits for its file.
+    struct Parked {
+        std::uint8_t opcode;
+        std::uint8_t flags;
+        int fd;
+        std::uint32_t what; // events of a poll, flags of a message
+        std::uint64_t address;
+        std::uint64_t user_data;
+        std::optional<Clock::time_point> limit{}; // until then
+        std::uint64_t limit_data = 0;
+    };
+
     void execute(const io_uring_sqe& sqe);
+    void park(const io_uring_sqe& sqe);
+    void limit(const io_uring_sqe& sqe);
+    void cancel(const io_uring_sqe& sqe);
+    void end(const Parked& parked, int result, int limit_result);
+    int time_left(int timeout) const;
     void transfer(const io_uring_sqe& sqe);
     std::span<std::byte> memory_of(const io_uring_sqe& sqe);
-    void check_parked_polls(std::unique_lock<std::mutex>& lock, int timeout);
+    void check_parked(std::unique_lock<std::mutex>& lock, int timeout);
     bool idle() const;
 
     FakeDriver& driver_;
@@ -61,9 +82,11 @@ private:
     friend class FakeDriver;
     std::vector<int> files_;
     std::vector<std::span<std::byte>> buffers_; // the ring's table
-    std::vector<io_uring_sqe> parked_polls_;
+    std::set<unsigned> own_buffers_;            // places that the server has filled
+    std::vector<Parked> parked_;
+    bool linked_ = false;        // to what comes next: a limit
     std::vector<pollfd> polled_; // kept, so that waiting allocates nothing
-    UniqueFd posted_;            // eventfd: a completion has come, for who waits for parked polls
+    UniqueFd posted_;            // eventfd: a completion has come, for who waits for what is parked
 };
 
 class FakeDriver final : public DriverPort, public std::enable_shared_from_this<FakeDriver> {
