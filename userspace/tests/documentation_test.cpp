@@ -24,15 +24,27 @@ std::string indented(const std::string& text) {
     return result;
 }
 
-TEST(WritingATarget, ShowsTheExampleUnchanged) {
-    const std::string example = content("userspace/examples/hello_target.cpp");
-    EXPECT_NE(content("Documentation/writing-a-target.rst").find(indented(example)),
+struct Manual {
+    std::string page;
+    std::string example;
+};
+
+class ManualTest : public testing::TestWithParam<Manual> {};
+
+TEST_P(ManualTest, ShowsTheExampleUnchanged) {
+    EXPECT_NE(content(GetParam().page).find(indented(content(GetParam().example))),
               std::string::npos);
 }
 
-TEST(WritingATarget, ExampleHasLessThanFiftyLines) {
-    const std::string example = content("userspace/examples/hello_target.cpp");
-    EXPECT_LT(std::count(example.begin(), example.end(), '\n'), 50);
+TEST_P(ManualTest, ExampleHasNoMoreThanFiftyLines) {
+    const std::string example = content(GetParam().example);
+    EXPECT_LE(std::count(example.begin(), example.end(), '\n'), 50);
 }
+
+INSTANTIATE_TEST_SUITE_P(Examples, ManualTest,
+                         testing::Values(Manual{"Documentation/writing-a-target.rst",
+                                                "userspace/examples/hello_target.cpp"},
+                                         Manual{"Documentation/writing-a-filter.rst",
+                                                "userspace/examples/hello_filter.cpp"}));
 
 } // namespace
