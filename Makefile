@@ -67,17 +67,22 @@ patch: ## write build/ublk-7.3.patch, the driver as a patch to the kernel's tree
 	$(ROOT)/scripts/setup upstream toolchain
 	$(ROOT)/scripts/make-patch
 
-install: module userspace ## install into DESTDIR and PREFIX
+install: module install-userspace ## install into DESTDIR and PREFIX
+	$(INSTALL) -D -m 644 $(ROOT)/kernel/ublk_drv.ko $(module_dir)/ublk_drv.ko
+	$(if $(DESTDIR),,depmod $(module_release))
+
+install-userspace: userspace ## install all but the module
 	$(INSTALL) -D -m 755 $(ROOT)/userspace/ublkd $(DESTDIR)$(PREFIX)/sbin/ublkd
 	$(INSTALL) -d $(DESTDIR)$(PREFIX)/include/ublk $(DESTDIR)$(PREFIX)/lib
 	$(INSTALL) -m 644 $(ROOT)/userspace/include/ublk/*.h $(DESTDIR)$(PREFIX)/include/ublk
 	$(INSTALL) -m 644 $(RELEASE)/userspace/lib/libublk.a $(DESTDIR)$(PREFIX)/lib
-	$(INSTALL) -D -m 644 $(ROOT)/kernel/ublk_drv.ko $(module_dir)/ublk_drv.ko
-	$(if $(DESTDIR),,depmod $(module_release))
+	$(INSTALL) -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
+	sed 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$${prefix}/lib|' \
+		$(RELEASE)/userspace/lib/ublk.pc >$(DESTDIR)$(PREFIX)/lib/pkgconfig/ublk.pc
 
 clean: ## remove everything the build made
 	$(MAKE) --no-print-directory -C $(ROOT)/kernel clean
 	$(RM) -r $(ROOT)/build $(ROOT)/userspace/ublkd
 
 .PHONY: all help module programs userspace asan clang unit tools demo check check-full patch install \
-	clean
+	install-userspace clean

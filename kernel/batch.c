@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * Batches: one command arms many tags, one brings many results, and one that stays parked tells
- * of many requests. Tags still change hands in their slots; but a slot has no command of its own
- * here, and belongs to no task: any task of the server may commit.
+ * Batches: one command that stays parked, FETCH, tells of many requests. Tags still change hands in
+ * their slots; but a slot has no command of its own here, and belongs to no task. What arms tags
+ * and brings results is in elements.c.
  *
  * Requests on their way to the server wait in the queue's inbox until a parked FETCH is there to
  * carry them. At most one FETCH of a queue is active: it has been sent to its task, to empty the
  * inbox there; the others are in a list. Who takes a FETCH off the list answers it, or puts it
  * back. When the server is gone, the inbox is emptied by whoever comes first.
  */
-#include <linux/bitmap.h>
 #include <linux/blk-mq.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/llist.h>
-#include <linux/nospec.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
@@ -24,15 +22,6 @@
 
 /* How many tags one completion can bring. */
 #define UBLK_BATCH_TAGS		64
-
-/* How many results are read from the server at once. */
-#define UBLK_BATCH_RESULTS	16
-
-/* The largest element: a header, a buffer's address and a zone's. */
-#define UBLK_BATCH_MAX_ELEMENT	(sizeof(struct ublk_elem_header) + 2 * sizeof(u64))
-
-#define UBLK_BATCH_F_ALL	\
-	(UBLK_BATCH_F_HAS_ZONE_LBA | UBLK_BATCH_F_HAS_BUF_ADDR | UBLK_BATCH_F_AUTO_BUF_REG_FALLBACK)
 
 /**
  * struct ublk_batch - what a queue with UBLK_F_BATCH_IO has besides its slots
@@ -56,13 +45,37 @@ struct ublk_fetch {
 	u16 group;			/* of provided buffers, for the tags */
 };
 
-/* One element of a PREP or COMMIT; see struct ublk_answer. */
-struct ublk_element {
-	u16 tag;
-	s32 result;
-	u64 addr;
-	u64 next;
-	u64 zone_lba;		/* where a ZONE_APPEND went */
+/**
+ * struct ublk_round - what an active FETCH brings its server
+ * @hands: how its task lets go of all while it waits for memory
+ * @queue: where the requests come from
+ * @cmd: the FETCH
+ * @busy: it may empty the inbox
+ * @count: how many requests are prepared
+ * @requests: those
+ * @tags: theirs
+ */
+struct ublk_round {
+	struct ublk_hands hands;
+	struct ublk_queue *queue;
+	struct io_uring_cmd *cmd;
+	bool busy;
+	unsigned int count;
+	struct request *requests[UBLK_BATCH_TAGS];
+	u16 tags[UBLK_BATCH_TAGS];
+};
+
+/**
+ * enum ublk_told - whether the server was told of the requests of a round
+ *
+ * @UBLK_TOLD:			it was, if there were any
+ * @UBLK_TOLD_BAD_BUFFER:	the tags cannot be written to its buffer; the requests have ended
+ * @UBLK_TOLD_NO_CQE:		there is no place for a completion
+ */
+enum ublk_told {
+	UBLK_TOLD,
+	UBLK_TOLD_BAD_BUFFER,
+	UBLK_TOLD_NO_CQE,
 };
 
 static struct io_uring_cmd *ublk_fetch_cmd(struct ublk_fetch *fetch)
@@ -74,7 +87,7 @@ int ublk_batch_init(struct ublk_queue *queue)
 {
 	if (!(queue->features & UBLK_F_BATCH_IO))
 		return 0;
-	queue->batch = kzalloc_obj(*queue->batch);
+	queue->batch = kzalloc_obj(*queue->batch, GFP_KERNEL_ACCOUNT);
 	if (!queue->batch)
 		return -ENOMEM;
 	init_llist_head(&queue->batch->inbox);
@@ -126,6 +139,7 @@ void ublk_batch_dispatch(struct ublk_queue *queue, struct ublk_request *pdu)
 	struct ublk_batch *batch = queue->batch;
 	struct ublk_fetch *fetch;
 
+	pdu->prepared = false;
 	/* Who added to an inbox that was not empty relies on who found it empty. */
 	if (!llist_add(&pdu->inbox, &batch->inbox))
 		return;
@@ -150,142 +164,188 @@ static struct request *ublk_batch_pop(struct ublk_batch *batch)
 	return blk_mq_rq_from_pdu(pdu);
 }
 
-/* The server was not told of the request in @slot, and will not be. */
-static void ublk_batch_recall(struct ublk_slot *slot, struct io_uring_cmd *cmd,
-			      unsigned int issue_flags)
+/* From now on the round may empty the inbox, unless the server is gone: then others do. */
+static void ublk_round_enter(struct ublk_round *round)
 {
-	struct request *rq;
+	struct ublk_batch *batch = round->queue->batch;
 
-	/* It may have committed all the same. */
-	if (!ublk_slot_take(slot))
-		return;
-	rq = slot->rq;
-	ublk_zerocopy_detach(slot, cmd, issue_flags);
-	ublk_slot_rearm(slot, NULL, slot->addr);
-	ublk_request_reject(rq);
+	guard(spinlock)(&batch->lock);
+
+	round->busy = !batch->closed;
+	if (round->busy)
+		batch->busy = true;
 }
 
-/* Returns false if the server's memory is not there. */
-static bool ublk_batch_write_tags(void __user *to, u16 *tags, struct request *const *requests,
-				  unsigned int count)
+static void ublk_round_leave(struct ublk_round *round)
 {
-	bool written;
+	struct ublk_batch *batch = round->queue->batch;
 
-	for (unsigned int i = 0; i < count; i++)
-		tags[i] = requests[i]->tag;
-	pagefault_disable();
-	written = !copy_to_user(to, tags, count * sizeof(u16));
-	pagefault_enable();
-	return written;
+	guard(spinlock)(&batch->lock);
+
+	if (round->busy)
+		batch->busy = false;
+	round->busy = false;
 }
 
 /*
- * Wait for the memory that the tags go to, without the requests: see copy.c. Sets how many there
- * still are, and returns whether there is memory now.
+ * The task waits for memory, and that can be to wait for any request of the disk. What is prepared
+ * waits in its slots, and what is not where whoever closes the batch finds it.
  */
-static bool ublk_batch_await_memory(struct ublk_queue *queue, void __user *to,
-				    struct request **requests, unsigned int *count)
+static void ublk_round_lay_down(struct ublk_hands *hands)
 {
-	struct ublk_server *server = queue->dev->server;
+	struct ublk_round *round = container_of(hands, struct ublk_round, hands);
+
+	for (unsigned int i = 0; i < round->count; i++)
+		ublk_slot_begin_fault(&round->queue->slots[round->tags[i]], round->requests[i],
+				      UBLK_SLOT_CLAIMED);
+	ublk_round_leave(round);
+}
+
+static void ublk_round_pick_up(struct ublk_hands *hands)
+{
+	struct ublk_round *round = container_of(hands, struct ublk_round, hands);
 	unsigned int left = 0;
+
+	for (unsigned int i = 0; i < round->count; i++) {
+		/* A request that was taken back can be freed, or used again. */
+		if (!ublk_slot_end_fault(&round->queue->slots[round->tags[i]], UBLK_SLOT_CLAIMED))
+			continue;
+		round->tags[left] = round->tags[i];
+		round->requests[left++] = round->requests[i];
+	}
+	round->count = left;
+	ublk_round_enter(round);
+}
+
+/* Wait for the memory that the tags go to. Returns whether there is some now. */
+static bool ublk_round_await_memory(struct ublk_round *round, void __user *to)
+{
+	struct ublk_server *server = round->queue->dev->server;
 	bool there;
 
-	for (unsigned int i = 0; i < *count; i++)
-		ublk_slot_begin_fault(ublk_request_slot(requests[i]), requests[i],
-				      UBLK_SLOT_CLAIMED);
+	ublk_round_lay_down(&round->hands);
 	ublk_server_begin_fault(server);
-	there = !fault_in_safe_writeable(to, *count * sizeof(u16));
+	there = !fault_in_safe_writeable(to, round->count * sizeof(u16));
 	ublk_server_end_fault(server);
 	if (!there && fatal_signal_pending(current)) {
 		/* The requests are taken back as usual. */
 		ublk_server_lost(server, NULL);
-		*count = 0;
+		round->count = 0;
 		return false;
 	}
-
-	for (unsigned int i = 0; i < *count; i++) {
-		struct ublk_slot *slot = ublk_request_slot(requests[i]);
-
-		if (ublk_slot_end_fault(slot, UBLK_SLOT_CLAIMED))
-			requests[left++] = requests[i];
-	}
-	*count = left;
+	ublk_round_pick_up(&round->hands);
 	return there;
 }
 
-/* Tell the server of requests that are prepared. Returns 0 or -errno, which ends the command. */
-static int ublk_batch_tell(struct ublk_queue *queue, struct io_uring_cmd *cmd,
-			   struct request **requests, unsigned int count,
-			   struct io_br_sel *selected, unsigned int issue_flags)
+/* Returns false if that is no memory to write to. */
+static bool ublk_round_write_tags(struct ublk_round *round, void __user *to)
 {
-	u16 tags[UBLK_BATCH_TAGS];
-	int tries = 0;
-	bool fault;
+	unsigned int tries = 0;
 
-	while ((fault = !ublk_batch_write_tags(selected->addr, tags, requests, count))) {
-		if (++tries > UBLK_FAULT_TRIES ||
-		    !ublk_batch_await_memory(queue, selected->addr, requests, &count))
-			break;
+	while (true) {
+		bool written;
+
+		pagefault_disable();
+		written = !copy_to_user(to, round->tags, round->count * sizeof(u16));
+		pagefault_enable();
+		if (likely(written))
+			return true;
+		if (++tries > UBLK_FAULT_TRIES || !ublk_round_await_memory(round, to))
+			return false;
+	}
+}
+
+/* Tell the server of the requests that are prepared. */
+static enum ublk_told ublk_round_tell(struct ublk_round *round, struct io_br_sel *selected,
+				      unsigned int issue_flags)
+{
+	struct ublk_slot *slots = round->queue->slots;
+
+	if (unlikely(!ublk_round_write_tags(round, selected->addr))) {
+		for (unsigned int i = 0; i < round->count; i++)
+			ublk_request_withdraw(round->requests[i], round->cmd, issue_flags);
+		/* The server gets its buffer back and no completion. */
+		selected->val = 0;
+		io_uring_mshot_cmd_post_cqe(round->cmd, selected, issue_flags);
+		return UBLK_TOLD_BAD_BUFFER;
 	}
 
 	/* First the slots: once told, the server may commit at once and from any task. */
-	for (unsigned int i = 0; i < count; i++) {
-		if (fault)
-			ublk_request_withdraw(requests[i], cmd, issue_flags);
-		else
-			ublk_slot_deliver(&queue->slots[tags[i]], requests[i]);
-	}
+	for (unsigned int i = 0; i < round->count; i++)
+		ublk_slot_deliver(&slots[round->tags[i]], round->requests[i]);
+	/* Without bytes, as above. */
+	selected->val = round->count * sizeof(u16);
+	if (!io_uring_mshot_cmd_post_cqe(round->cmd, selected, issue_flags) || !round->count)
+		return UBLK_TOLD;
+	return UBLK_TOLD_NO_CQE;
+}
 
-	/* Without bytes the server gets its buffer back and no completion. */
-	selected->val = fault ? 0 : count * sizeof(u16);
-	if (!io_uring_mshot_cmd_post_cqe(cmd, selected, issue_flags))
-		return 0;
-	if (fault)
-		return -EFAULT;
-	for (unsigned int i = 0; i < count; i++)
-		ublk_batch_recall(&queue->slots[tags[i]], cmd, issue_flags);
-	return count ? -ENOMEM : 0;
+/*
+ * There was no place for a completion. What the server has not been told of waits for the next
+ * FETCH, or is taken back if there will be none. It may have committed some all the same.
+ */
+static void ublk_round_put_back(struct ublk_round *round, unsigned int issue_flags)
+{
+	struct ublk_batch *batch = round->queue->batch;
+
+	/* The last first: they stay the oldest, in their order. */
+	for (unsigned int i = round->count; i--;) {
+		struct ublk_slot *slot = &round->queue->slots[round->tags[i]];
+		struct ublk_request *pdu;
+
+		if (!ublk_slot_take(slot))
+			continue;
+		pdu = blk_mq_rq_to_pdu(slot->rq);
+		ublk_request_put_back(slot, round->cmd, issue_flags);
+		if (round->busy) {
+			pdu->inbox.next = batch->ready;
+			batch->ready = &pdu->inbox;
+		} else {
+			ublk_request_bounce(blk_mq_rq_from_pdu(pdu), issue_flags);
+		}
+	}
+}
+
+/* Prepare requests, as many as there are and the server has room for. */
+static void ublk_round_collect(struct ublk_round *round, unsigned int room,
+			       unsigned int issue_flags)
+{
+	while (round->count < room && round->busy) {
+		struct request *rq = ublk_batch_pop(round->queue->batch);
+
+		if (!rq)
+			break;
+		if (!ublk_request_prepare(rq, round->cmd, &round->hands, issue_flags))
+			continue;
+		round->tags[round->count] = rq->tag;
+		round->requests[round->count++] = rq;
+	}
 }
 
 /* Fill one of the server's buffers. Returns 0 or -errno, which ends the command. */
-static int ublk_batch_deliver(struct ublk_queue *queue, struct io_uring_cmd *cmd,
-			      unsigned int issue_flags)
+static int ublk_round_deliver(struct ublk_round *round, unsigned int issue_flags)
 {
-	struct ublk_fetch *fetch = io_uring_cmd_to_pdu(cmd, struct ublk_fetch);
-	struct request *requests[UBLK_BATCH_TAGS];
+	struct ublk_fetch *fetch = io_uring_cmd_to_pdu(round->cmd, struct ublk_fetch);
 	struct io_br_sel selected;
-	unsigned int count = 0;
 	size_t room = 0;
-	int ret;
 
-	selected = io_uring_cmd_buffer_select(cmd, fetch->group, &room, issue_flags);
+	selected = io_uring_cmd_buffer_select(round->cmd, fetch->group, &room, issue_flags);
 	if (selected.val < 0)
 		return selected.val;
 	if (!selected.addr)
 		return -ENOBUFS;
 
-	room = min(room / sizeof(u16), ARRAY_SIZE(requests));
-	while (count < room) {
-		struct request *rq = ublk_batch_pop(queue->batch);
-
-		if (!rq)
-			break;
-		if (ublk_request_prepare(rq, cmd, issue_flags))
-			requests[count++] = rq;
+	room = min(room / sizeof(u16), ARRAY_SIZE(round->requests));
+	ublk_round_collect(round, room, issue_flags);
+	switch (ublk_round_tell(round, &selected, issue_flags)) {
+	case UBLK_TOLD:
+		return room ? 0 : -EINVAL;
+	case UBLK_TOLD_BAD_BUFFER:
+		return -EFAULT;
+	default:
+		ublk_round_put_back(round, issue_flags);
+		return -ENOBUFS;
 	}
-	ret = ublk_batch_tell(queue, cmd, requests, count, &selected, issue_flags);
-	return ret ?: (room ? 0 : -EINVAL);
-}
-
-/* Returns false if that is not the caller's task any more. */
-static bool ublk_batch_begin_to_empty(struct ublk_batch *batch)
-{
-	guard(spinlock)(&batch->lock);
-
-	if (batch->closed)
-		return false;
-	batch->busy = true;
-	return true;
 }
 
 /* In the task of an active FETCH: empty the inbox, then let another one do so. */
@@ -294,20 +354,26 @@ static void ublk_batch_carry(struct io_uring_cmd *cmd, unsigned int issue_flags,
 	struct ublk_fetch *fetch = io_uring_cmd_to_pdu(cmd, struct ublk_fetch);
 	struct ublk_queue *queue = fetch->queue;
 	struct ublk_batch *batch = queue->batch;
-	struct ublk_fetch *next;
-	bool busy = false;
 	int ret = UBLK_IO_RES_ABORT;
+	struct ublk_fetch *next;
+	struct ublk_round round;
 
+	round.hands.lay_down = ublk_round_lay_down;
+	round.hands.pick_up = ublk_round_pick_up;
+	round.queue = queue;
+	round.cmd = cmd;
+	round.busy = false;
+	round.count = 0;
 	if (dead)
 		ublk_server_dismiss(queue->dev);
 	else
-		busy = ublk_batch_begin_to_empty(batch);
-	if (busy)
-		ret = ublk_batch_deliver(queue, cmd, issue_flags);
+		ublk_round_enter(&round);
+	if (round.busy)
+		ret = ublk_round_deliver(&round, issue_flags);
 
 	spin_lock(&batch->lock);
 	batch->active = false;
-	if (busy)
+	if (round.busy)
 		batch->busy = false;
 	if (batch->closed && !ret)
 		ret = UBLK_IO_RES_ABORT;
@@ -331,9 +397,17 @@ static void ublk_batch_send(struct ublk_fetch *fetch)
 	io_uring_cmd_complete_in_task(ublk_fetch_cmd(fetch), ublk_batch_carry_work);
 }
 
-/* FETCH_IO_CMDS: parks until the server goes, or what it needs runs out. */
-static int ublk_batch_fetch(struct ublk_queue *queue, struct io_uring_cmd *cmd,
-			    const struct ublk_batch_io *header, unsigned int issue_flags)
+/**
+ * ublk_batch_fetch() - FETCH_IO_CMDS: parks until the server goes, or what it needs runs out
+ * @queue: with UBLK_F_BATCH_IO
+ * @cmd: the command
+ * @header: what it says
+ * @issue_flags: of @cmd
+ *
+ * Return: -EIOCBQUEUED or -EINVAL.
+ */
+int ublk_batch_fetch(struct ublk_queue *queue, struct io_uring_cmd *cmd,
+		     const struct ublk_batch_io *header, unsigned int issue_flags)
 {
 	struct ublk_fetch *fetch = io_uring_cmd_to_pdu(cmd, struct ublk_fetch);
 	struct ublk_batch *batch = queue->batch;
@@ -394,20 +468,32 @@ bool ublk_batch_has_parked(struct ublk_queue *queue)
 	return queue->batch->active || !list_empty(&queue->batch->parked);
 }
 
+/* How the queue is now. */
+struct ublk_batch_picture ublk_batch_look(struct ublk_queue *queue)
+{
+	struct ublk_batch *batch = queue->batch;
+
+	guard(spinlock)(&batch->lock);
+	return (struct ublk_batch_picture) {
+		.parked = list_count_nodes(&batch->parked),
+		.waiting = batch->ready || !llist_empty(&batch->inbox),
+		.active = batch->active,
+		.busy = batch->busy,
+		.closed = batch->closed,
+	};
+}
+
 /* Answer every FETCH that waits; there will be no more. */
 static void ublk_batch_answer_parked(struct ublk_batch *batch)
 {
 	struct ublk_fetch *fetch;
 
-	spin_lock(&batch->lock);
+	guard(spinlock)(&batch->lock);
 	batch->closed = true;
 	while ((fetch = list_first_entry_or_null(&batch->parked, struct ublk_fetch, node))) {
 		list_del_init(&fetch->node);
-		spin_unlock(&batch->lock);
-		io_uring_cmd_done(ublk_fetch_cmd(fetch), UBLK_IO_RES_ABORT, IO_URING_F_UNLOCKED);
-		spin_lock(&batch->lock);
+		ublk_answer_abort(ublk_fetch_cmd(fetch), IO_URING_F_UNLOCKED);
 	}
-	spin_unlock(&batch->lock);
 }
 
 /**
@@ -458,238 +544,4 @@ void ublk_batch_reopen(struct ublk_queue *queue)
 	WARN_ON_ONCE(batch->active || batch->busy || !list_empty(&batch->parked));
 	batch->closed = false;
 	spin_unlock(&batch->lock);
-}
-
-/* What PREP and COMMIT say of their elements must be right whatever the elements are. */
-static int ublk_batch_check(const struct ublk_queue *queue, const struct ublk_batch_io *header)
-{
-	size_t size = sizeof(struct ublk_elem_header);
-
-	if (header->nr_elem > queue->depth)
-		return -E2BIG;
-	if (header->flags & ~UBLK_BATCH_F_ALL)
-		return -EINVAL;
-	if ((header->flags & UBLK_BATCH_F_HAS_ZONE_LBA) && !(queue->features & UBLK_F_ZONED))
-		return -EINVAL;
-	if ((header->flags & UBLK_BATCH_F_HAS_BUF_ADDR) && !ublk_queue_copies(queue))
-		return -EINVAL;
-	if ((header->flags & UBLK_BATCH_F_AUTO_BUF_REG_FALLBACK) &&
-	    !(queue->features & UBLK_F_AUTO_BUF_REG))
-		return -EINVAL;
-	if (header->flags & UBLK_BATCH_F_HAS_BUF_ADDR)
-		size += sizeof(u64);
-	if (header->flags & UBLK_BATCH_F_HAS_ZONE_LBA)
-		size += sizeof(u64);
-	return header->elem_bytes == size ? 0 : -EINVAL;
-}
-
-/* Of an element that was copied from the server. */
-static struct ublk_element ublk_batch_decode(const struct ublk_queue *queue,
-					     const struct ublk_batch_io *header, const void *from)
-{
-	struct ublk_auto_buf_reg reg = {};
-	struct ublk_element element = {};
-	struct ublk_elem_header head;
-
-	memcpy(&head, from, sizeof(head));
-	from += sizeof(head);
-	if (header->flags & UBLK_BATCH_F_HAS_BUF_ADDR) {
-		memcpy(&element.addr, from, sizeof(element.addr));
-		from += sizeof(element.addr);
-	}
-	if (header->flags & UBLK_BATCH_F_HAS_ZONE_LBA)
-		memcpy(&element.zone_lba, from, sizeof(element.zone_lba));
-
-	element.tag = head.tag;
-	element.result = head.result;
-	element.next = element.addr;
-	if (queue->features & UBLK_F_AUTO_BUF_REG) {
-		reg.index = head.buf_index;
-		if (header->flags & UBLK_BATCH_F_AUTO_BUF_REG_FALLBACK)
-			reg.flags = UBLK_AUTO_BUF_REG_FALLBACK;
-		element.next = ublk_auto_buf_reg_to_sqe_addr(&reg);
-	}
-	return element;
-}
-
-/* The slots must be EMPTY, and not one be named twice. */
-static int ublk_batch_check_prep(struct ublk_queue *queue, const struct ublk_batch_io *header,
-				 const void *elements, unsigned long *seen)
-{
-	for (unsigned int i = 0; i < header->nr_elem; i++) {
-		struct ublk_element element;
-
-		element = ublk_batch_decode(queue, header, elements + i * header->elem_bytes);
-		if (element.tag >= queue->depth)
-			return -EINVAL;
-		element.tag = array_index_nospec(element.tag, queue->depth);
-		if (ublk_queue_copies(queue) && !element.addr)
-			return -EINVAL;
-		if (__test_and_set_bit(element.tag, seen) ||
-		    !ublk_slot_is_empty(&queue->slots[element.tag]))
-			return -EINVAL;
-	}
-	return 0;
-}
-
-/* All or nothing, which nobody sees done halfway: that is what the lock is for. */
-static int ublk_batch_prep_locked(struct ublk_server *server, struct ublk_queue *queue,
-				  const struct ublk_batch_io *header, const void *elements,
-				  unsigned long *seen)
-{
-	int ret;
-
-	lockdep_assert_held(&server->dev->lock);
-
-	if (ublk_server_is_gone(server))
-		return UBLK_IO_RES_ABORT;
-	if (server->state == UBLK_SERVER_READY)
-		return -EBUSY;
-	ret = ublk_batch_check_prep(queue, header, elements, seen);
-	if (ret)
-		return ret;
-
-	for (unsigned int i = 0; i < header->nr_elem; i++) {
-		struct ublk_element element;
-
-		element = ublk_batch_decode(queue, header, elements + i * header->elem_bytes);
-		ublk_slot_arm(&queue->slots[element.tag], NULL, element.next);
-	}
-	ublk_server_count_fetched(server, header->nr_elem);
-	return 0;
-}
-
-/* PREP_IO_CMDS: what FETCH is for one tag, without a command that parks. */
-static int ublk_batch_prep(struct ublk_server *server, struct ublk_queue *queue,
-			   struct io_uring_cmd *cmd, const struct ublk_batch_io *header)
-{
-	unsigned long *seen;
-	void *elements;
-	int ret;
-
-	elements = vmemdup_user(u64_to_user_ptr(ublk_cmd_sqe_addr(cmd)),
-				header->nr_elem * header->elem_bytes);
-	if (IS_ERR(elements))
-		return PTR_ERR(elements);
-	ret = -ENOMEM;
-	seen = bitmap_zalloc(queue->depth, GFP_KERNEL);
-	if (!seen)
-		goto out;
-
-	spin_lock(&server->dev->lock);
-	ret = ublk_batch_prep_locked(server, queue, header, elements, seen);
-	spin_unlock(&server->dev->lock);
-
-	bitmap_free(seen);
-out:
-	kvfree(elements);
-	return ret;
-}
-
-static int ublk_batch_commit_one(struct ublk_server *server, struct ublk_queue *queue,
-				 struct io_uring_cmd *cmd, const struct ublk_element *element,
-				 struct io_comp_batch *ended, unsigned int issue_flags)
-{
-	struct ublk_answer answer = {
-		.result = element->result,
-		.addr = element->addr,
-		.next = element->next,
-		.ended = ended,
-	};
-	struct ublk_slot *slot;
-
-	if (element->tag >= queue->depth)
-		return -EINVAL;
-	slot = &queue->slots[array_index_nospec(element->tag, queue->depth)];
-	if (!ublk_slot_is_served(slot))
-		goto not_served;
-	if (!ublk_request_addr_is_valid(slot, element->addr))
-		return -EINVAL;
-	if (ublksrv_get_op(ublk_queue_desc(queue, slot->tag)) == UBLK_IO_OP_ZONE_APPEND)
-		answer.addr = element->zone_lba;
-	if (!ublk_slot_take(slot))
-		goto not_served;
-	ublk_request_finish(slot, cmd, &answer, issue_flags);
-	return 0;
-
-not_served:
-	return ublk_server_is_gone(server) ? UBLK_IO_RES_ABORT : -EBUSY;
-}
-
-/*
- * COMMIT_IO_CMDS, up to the first element that cannot be committed. Returns how many bytes of
- * elements were, or why the first one was not.
- */
-static int ublk_batch_commit(struct ublk_server *server, struct ublk_queue *queue,
-			     struct io_uring_cmd *cmd, const struct ublk_batch_io *header,
-			     unsigned int issue_flags)
-{
-	const void __user *from = u64_to_user_ptr(ublk_cmd_sqe_addr(cmd));
-	u8 elements[UBLK_BATCH_RESULTS * UBLK_BATCH_MAX_ELEMENT];
-	unsigned int total = header->nr_elem * header->elem_bytes;
-	unsigned int done = 0, read = 0, start = 0;
-	DEFINE_IO_COMP_BATCH(ended);
-	int ret = 0;
-
-	while (done < total) {
-		struct ublk_element element;
-
-		if (done == read) {
-			start = done;
-			read = min(total, done + UBLK_BATCH_RESULTS * header->elem_bytes);
-			/* A page fault may have to wait for what these hold: their tags. */
-			ublk_request_end_all(&ended);
-			ret = -EFAULT;
-			if (copy_from_user(elements, from + start, read - start))
-				break;
-		}
-		element = ublk_batch_decode(queue, header, elements + done - start);
-		ret = ublk_batch_commit_one(server, queue, cmd, &element, &ended, issue_flags);
-		if (ret)
-			break;
-		done += header->elem_bytes;
-	}
-	ublk_request_end_all(&ended);
-	return done ?: ret;
-}
-
-/**
- * ublk_batch_handle() - PREP, COMMIT and FETCH of batches
- * @server: where @cmd came in
- * @cmd: the command
- * @opcode: its number
- * @issue_flags: of @cmd; any of the server's tasks may run it
- *
- * Return: 0, -EIOCBQUEUED or -errno.
- */
-int ublk_batch_handle(struct ublk_server *server, struct io_uring_cmd *cmd, int opcode,
-		      unsigned int issue_flags)
-{
-	const struct ublk_batch_io *payload = ublk_cmd_payload(cmd, struct ublk_batch_io);
-	const struct ublk_batch_io header = {
-		.q_id = READ_ONCE(payload->q_id),
-		.flags = READ_ONCE(payload->flags),
-		.nr_elem = READ_ONCE(payload->nr_elem),
-		.elem_bytes = READ_ONCE(payload->elem_bytes),
-	};
-	const struct ublksrv_ctrl_dev_info *info = &server->dev->info;
-	struct ublk_queue *queue;
-	int ret;
-
-	if (!(info->flags & UBLK_F_BATCH_IO) || header.q_id >= info->nr_hw_queues)
-		return -EINVAL;
-	queue = &server->dev->queues[array_index_nospec(header.q_id, info->nr_hw_queues)];
-	if (opcode == _IOC_NR(UBLK_U_IO_FETCH_IO_CMDS))
-		return ublk_batch_fetch(queue, cmd, &header, issue_flags);
-
-	ret = ublk_batch_check(queue, &header);
-	if (ret)
-		return ret;
-	if (opcode == _IOC_NR(UBLK_U_IO_PREP_IO_CMDS))
-		return ublk_batch_prep(server, queue, cmd, &header);
-	ret = ublk_batch_commit(server, queue, cmd, &header, issue_flags);
-	if (ret <= 0)
-		return ret;
-	io_uring_cmd_done(cmd, ret, issue_flags);
-	return -EIOCBQUEUED;
 }

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
  * /dev/ublk-control: decodes a control command once, checks who may send it, and calls the
- * function that the table names. The work itself is done in device.c, state.c and params.c.
+ * function that the table names. The work itself is done elsewhere.
  */
 #include <linux/capability.h>
 #include <linux/cpumask.h>
 #include <linux/fs.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/miscdevice.h>
+#include <linux/mount.h>
 #include <linux/namei.h>
 #include <linux/nospec.h>
 #include <linux/slab.h>
@@ -107,8 +108,8 @@ static int ublk_control_add(struct ublk_device *none, const struct ublksrv_ctrl_
 		return PTR_ERR(dev);
 	info = ublk_device_info(dev);
 	if (copy_to_user(ublk_control_buffer(cmd), &info, sizeof(info))) {
-		/* Nobody knows its id. */
-		ublk_device_delete(dev);
+		/* Nobody knows its id. Whoever has guessed it and has a disk may keep both. */
+		ublk_device_discard(dev);
 		ret = -EFAULT;
 	}
 	ublk_device_put(dev);
@@ -258,8 +259,18 @@ static const struct ublk_control_op *ublk_control_find_op(u32 cmd_op)
 	return op->run ? op : NULL;
 }
 
-/* Does the caller know the device's node, and may it use it in this way? */
-static int ublk_control_check_path(struct ublk_device *dev, const char *name, int mask)
+/*
+ * Do nodes on this mount stand for devices? Where they do not, anybody may be able to make them,
+ * and to say who may use them.
+ */
+static bool ublk_control_has_nodes(const struct path *path)
+{
+	return !(path->mnt->mnt_flags & MNT_NODEV) &&
+	       !(path->mnt->mnt_sb->s_iflags & SB_I_NODEV);
+}
+
+/* Does the caller know the node of the device @devt, and may it use it in this way? */
+static int ublk_control_check_path(dev_t devt, const char *name, int mask)
 {
 	struct inode *inode;
 	struct path path;
@@ -269,7 +280,7 @@ static int ublk_control_check_path(struct ublk_device *dev, const char *name, in
 	if (ret)
 		return ret;
 	inode = d_backing_inode(path.dentry);
-	if (S_ISCHR(inode->i_mode) && inode->i_rdev == dev->chardev.devt)
+	if (S_ISCHR(inode->i_mode) && inode->i_rdev == devt && ublk_control_has_nodes(&path))
 		ret = inode_permission(&nop_mnt_idmap, inode, mask);
 	else
 		ret = -EPERM;
@@ -278,7 +289,7 @@ static int ublk_control_check_path(struct ublk_device *dev, const char *name, in
 }
 
 /* Takes the path off the front of the command's buffer. */
-static int ublk_control_take_path(struct ublk_device *dev, const struct ublk_control_op *op,
+static int ublk_control_take_path(dev_t devt, const struct ublk_control_op *op,
 				  struct ublksrv_ctrl_cmd *cmd)
 {
 	int mask = op->flags & READ_ONLY ? MAY_READ : MAY_READ | MAY_WRITE;
@@ -290,7 +301,7 @@ static int ublk_control_take_path(struct ublk_device *dev, const struct ublk_con
 	name = memdup_user_nul(ublk_control_buffer(cmd), cmd->dev_path_len);
 	if (IS_ERR(name))
 		return PTR_ERR(name);
-	ret = ublk_control_check_path(dev, name, mask);
+	ret = ublk_control_check_path(devt, name, mask);
 	kfree(name);
 	if (ret)
 		return ret;
@@ -302,37 +313,66 @@ static int ublk_control_take_path(struct ublk_device *dev, const struct ublk_con
 
 /*
  * Who may do what to a device is up to the permissions of its node if it is an unprivileged one.
- * Whoever may do everything need not name the node.
+ * Whoever may do everything need not name the node. Returns whether it is to be looked at, or
+ * -EPERM.
  */
-static int ublk_control_check_caller(struct ublk_device *dev, const struct ublk_control_op *op,
-				     struct ublksrv_ctrl_cmd *cmd)
+static int ublk_control_wants_path(const struct ublk_device *dev, const struct ublk_control_op *op,
+				   const struct ublksrv_ctrl_cmd *cmd)
 {
 	bool unprivileged = dev->info.flags & UBLK_F_UNPRIVILEGED_DEV;
 
-	if (!capable(CAP_SYS_ADMIN)) {
-		if (!unprivileged)
-			return -EPERM;
-		return ublk_control_take_path(dev, op, cmd);
-	}
-	if ((op->flags & TAKES_PATH) || (unprivileged && cmd->dev_path_len))
-		return ublk_control_take_path(dev, op, cmd);
-	return 0;
+	if (!capable(CAP_SYS_ADMIN))
+		return unprivileged ? 1 : -EPERM;
+	return (op->flags & TAKES_PATH) || (unprivileged && cmd->dev_path_len);
+}
+
+/*
+ * Returns the device of a command once the sender may use it, with a reference, or an ERR_PTR.
+ * There is none while a path is looked up, which can take as long as whoever serves that file
+ * system likes: it would keep the device from being deleted.
+ */
+static struct ublk_device *ublk_control_get_device(const struct ublk_control_op *op,
+						   struct ublksrv_ctrl_cmd *cmd)
+{
+	struct ublk_device *dev = ublk_device_find(cmd->dev_id);
+	u64 serial;
+	dev_t devt;
+	int ret;
+
+	if (!dev)
+		return ERR_PTR(-ENODEV);
+	ret = ublk_control_wants_path(dev, op, cmd);
+	if (!ret)
+		return dev;
+	devt = dev->chardev.devt;
+	serial = dev->serial;
+	ublk_device_put(dev);
+	if (ret > 0)
+		ret = ublk_control_take_path(devt, op, cmd);
+	if (ret)
+		return ERR_PTR(ret);
+
+	dev = ublk_device_find(cmd->dev_id);
+	if (dev && dev->serial == serial)
+		return dev;
+	/* Another one has its number now. */
+	if (dev)
+		ublk_device_put(dev);
+	return ERR_PTR(-ENODEV);
 }
 
 /* For a command that needs a device. */
 static int ublk_control_run_on_device(const struct ublk_control_op *op,
 				      struct ublksrv_ctrl_cmd *cmd)
 {
-	struct ublk_device *dev = ublk_device_find(cmd->dev_id);
+	struct ublk_device *dev = ublk_control_get_device(op, cmd);
 	u64 serial;
 	int ret;
 
-	if (!dev)
-		return -ENODEV;
+	if (IS_ERR(dev))
+		return PTR_ERR(dev);
 	serial = dev->serial;
-	ret = ublk_control_check_caller(dev, op, cmd);
-	if (!ret)
-		ret = op->run(dev, cmd);
+	ret = op->run(dev, cmd);
 	ublk_device_put(dev);
 
 	/* Our own reference would have kept it. */

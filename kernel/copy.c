@@ -87,24 +87,37 @@ bool ublk_copy_fault_in(struct ublk_server *server, const struct iov_iter *user,
 	return missing < bytes;
 }
 
+static void ublk_hands_do_nothing(struct ublk_hands *hands)
+{
+}
+
+/* Of a task that has nothing in hand but what it copies. */
+struct ublk_hands ublk_empty_hands = {
+	.lay_down	= ublk_hands_do_nothing,
+	.pick_up	= ublk_hands_do_nothing,
+};
+
 /* As ublk_copy_fault_in(), for the owner of a slot, who gives it up meanwhile. */
-static int ublk_copy_await_memory(struct ublk_slot *slot, struct request *rq,
-				  enum ublk_slot_state owner, const struct iov_iter *user,
-				  bool to_user)
+static enum ublk_copied ublk_copy_await_memory(struct ublk_slot *slot, struct request *rq,
+					       enum ublk_slot_state owner,
+					       const struct iov_iter *user, bool to_user,
+					       struct ublk_hands *hands)
 {
 	struct ublk_server *server = slot->queue->dev->server;
 	bool there;
 
+	hands->lay_down(hands);
 	ublk_slot_begin_fault(slot, rq, owner);
 	there = ublk_copy_fault_in(server, user, iov_iter_count(user), to_user);
+	hands->pick_up(hands);
 	if (!there && fatal_signal_pending(current)) {
 		/* It did not come because the server dies. The request is taken back as usual. */
 		ublk_server_lost(server, slot->ring);
-		return -ECANCELED;
+		return UBLK_COPY_LOST;
 	}
 	if (!ublk_slot_end_fault(slot, owner))
-		return -ECANCELED;
-	return there ? 0 : -EFAULT;
+		return UBLK_COPY_LOST;
+	return there ? UBLK_COPIED : UBLK_COPY_BAD_BUFFER;
 }
 
 /**
@@ -114,33 +127,34 @@ static int ublk_copy_await_memory(struct ublk_slot *slot, struct request *rq,
  * @addr: the buffer
  * @bytes: how much
  * @to_user: to the buffer
+ * @hands: what the task has in hand besides; what becomes of that is not in the result
  *
  * Runs in the server's task.
  *
- * Return: 0; -EFAULT: that is no such buffer; -ECANCELED: the server dies, so the caller owns
- * neither request nor slot any more, but for the command that was in it.
+ * Return: see there.
  */
-int ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr, size_t bytes,
-			  bool to_user)
+enum ublk_copied ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr,
+				       size_t bytes, bool to_user, struct ublk_hands *hands)
 {
 	struct ublk_slot *slot = ublk_request_slot(rq);
+	enum ublk_copied ret;
 	size_t done = 0, piece;
 	struct iov_iter user;
-	int tries = 0, ret;
+	int tries = 0;
 
 	if (import_ubuf(to_user ? ITER_DEST : ITER_SOURCE, u64_to_user_ptr(addr), bytes, &user) ||
 	    iov_iter_count(&user) != bytes)
-		return -EFAULT;
+		return UBLK_COPY_BAD_BUFFER;
 	while (true) {
 		piece = ublk_copy(rq, done, &user, to_user);
 		done += piece;
 		if (likely(done == bytes))
-			return 0;
+			return UBLK_COPIED;
 		tries = piece ? 0 : tries + 1;
 		if (tries > UBLK_FAULT_TRIES)
-			return -EFAULT;
-		ret = ublk_copy_await_memory(slot, rq, owner, &user, to_user);
-		if (ret)
+			return UBLK_COPY_BAD_BUFFER;
+		ret = ublk_copy_await_memory(slot, rq, owner, &user, to_user, hands);
+		if (ret != UBLK_COPIED)
 			return ret;
 	}
 }

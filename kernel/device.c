@@ -1,10 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /* Devices from ADD_DEV to DEL_DEV: ids, references, and what becomes of them at the end. */
 #include <linux/blk-mq.h>
-#include <linux/idr.h>
+#include <linux/cred.h>
 #include <linux/kdev_t.h>
+#include <linux/list.h>
 #include <linux/moduleparam.h>
 #include <linux/slab.h>
+#include <linux/spinlock.h>
 #include <linux/xarray.h>
 
 #include "ublk.h"
@@ -14,11 +16,27 @@ static DEFINE_XARRAY_ALLOC(ublk_devices);
 static DECLARE_WAIT_QUEUE_HEAD(ublk_devices_wait);
 static atomic64_t ublk_device_serial;
 
-/* How many unprivileged devices there may be, and are. */
+/* How many unprivileged devices there may be. */
 static unsigned int ublks_max = 64;
 module_param(ublks_max, uint, 0644);
 MODULE_PARM_DESC(ublks_max, "how many devices users without privileges may have, all together");
-static atomic_t ublk_devices_unprivileged;
+static unsigned int ublks_max_per_user = 16;
+module_param(ublks_max_per_user, uint, 0644);
+MODULE_PARM_DESC(ublks_max_per_user, "how many of them one user may have");
+
+/**
+ * struct ublk_owner - a user without privileges who has devices
+ */
+struct ublk_owner {
+	struct list_head node;		/* ublk_owners_lock: in ublk_owners */
+	kuid_t uid;			/* C */
+	unsigned int devices;		/* ublk_owners_lock: the last one frees */
+};
+
+/* How many unprivileged devices there are. */
+static DEFINE_SPINLOCK(ublk_owners_lock);
+static LIST_HEAD(ublk_owners);
+static unsigned int ublk_owned_devices;
 
 static dev_t ublk_chardev_numbers;
 static struct class *ublk_chardev_class;
@@ -36,40 +54,74 @@ struct ublk_device *ublk_device_find(u32 id)
 	return dev;
 }
 
-void ublk_device_put(struct ublk_device *dev)
-{
-	put_device(&dev->chardev);
-}
-
-/* Queue @work, whose function puts the reference that the queued work holds. */
-void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work)
-{
-	get_device(&dev->chardev);
-	if (!queue_work(ublk_workqueue, work))
-		put_device(&dev->chardev);
-}
-
 static void ublk_device_free_queues(struct ublk_device *dev)
 {
 	for (u16 i = 0; i < dev->info.nr_hw_queues; i++)
 		ublk_queue_free(&dev->queues[i]);
 }
 
-/* Make room for a device with these features among those that users may have. */
-static int ublk_device_count(u64 features)
+static struct ublk_owner *ublk_owner_find(kuid_t uid)
 {
-	if (!(features & UBLK_F_UNPRIVILEGED_DEV))
-		return 0;
-	if (atomic_inc_return(&ublk_devices_unprivileged) <= READ_ONCE(ublks_max))
-		return 0;
-	atomic_dec(&ublk_devices_unprivileged);
-	return -EACCES;
+	struct ublk_owner *owner;
+
+	lockdep_assert_held(&ublk_owners_lock);
+
+	list_for_each_entry(owner, &ublk_owners, node) {
+		if (uid_eq(owner->uid, uid))
+			return owner;
+	}
+	return NULL;
 }
 
-static void ublk_device_uncount(u64 features)
+/* Count a device of the current user, who gets @spare if needed; NULL if there are too many. */
+static struct ublk_owner *ublk_owner_count(struct ublk_owner **spare)
 {
-	if (features & UBLK_F_UNPRIVILEGED_DEV)
-		atomic_dec(&ublk_devices_unprivileged);
+	struct ublk_owner *owner;
+
+	guard(spinlock)(&ublk_owners_lock);
+
+	if (ublk_owned_devices >= READ_ONCE(ublks_max))
+		return NULL;
+	owner = ublk_owner_find(current_uid());
+	if ((owner ? owner->devices : 0) >= READ_ONCE(ublks_max_per_user))
+		return NULL;
+	if (!owner) {
+		owner = *spare;
+		*spare = NULL;
+		owner->uid = current_uid();
+		list_add(&owner->node, &ublk_owners);
+	}
+	owner->devices++;
+	ublk_owned_devices++;
+	return owner;
+}
+
+/* Returns the current user with room for one device more, or an ERR_PTR. */
+static struct ublk_owner *ublk_owner_get(void)
+{
+	struct ublk_owner *spare = kzalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
+	struct ublk_owner *owner;
+
+	if (!spare)
+		return ERR_PTR(-ENOMEM);
+	owner = ublk_owner_count(&spare);
+	kfree(spare);
+	return owner ?: ERR_PTR(-EACCES);
+}
+
+/* One device less; NULL: it was nobody's. */
+static void ublk_owner_put(struct ublk_owner *owner)
+{
+	if (!owner)
+		return;
+
+	guard(spinlock)(&ublk_owners_lock);
+
+	ublk_owned_devices--;
+	if (--owner->devices)
+		return;
+	list_del(&owner->node);
+	kfree(owner);
 }
 
 /* The last reference is gone, also those of disk and server. */
@@ -81,7 +133,9 @@ static void ublk_device_release(struct device *chardev)
 	ublk_device_free_queues(dev);
 	ublk_shmem_exit(&dev->shmem);
 	mutex_destroy(&dev->mutex);
-	ublk_device_uncount(dev->info.flags);
+	ublk_owner_put(dev->owner);
+	/* Up to here: a device that does not go away is one to look at. */
+	ublk_debugfs_remove(dev);
 
 	/* Module removal waits for an empty table, then for a grace period: we are code, too. */
 	rcu_read_lock();
@@ -172,6 +226,7 @@ static void ublk_device_init(struct ublk_device *dev)
 	INIT_WORK(&dev->stop_work, ublk_device_stop_work);
 	INIT_WORK(&dev->scan_work, ublk_disk_scan_work);
 	INIT_DELAYED_WORK(&dev->gone_work, ublk_server_gone_work);
+	INIT_WORK(&dev->event_work, ublk_device_event_work);
 	ublk_shmem_init(&dev->shmem);
 	dev->serial = atomic64_inc_return(&ublk_device_serial);
 
@@ -192,16 +247,19 @@ static void ublk_device_init(struct ublk_device *dev)
 struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *asked)
 {
 	unsigned int queues = min_t(unsigned int, asked->nr_hw_queues, nr_cpu_ids);
+	struct ublk_owner *owner = NULL;
 	struct ublk_device *dev;
 	int ret;
 
-	ret = ublk_device_count(asked->flags);
-	if (ret)
-		return ERR_PTR(ret);
+	if (asked->flags & UBLK_F_UNPRIVILEGED_DEV)
+		owner = ublk_owner_get();
+	if (IS_ERR(owner))
+		return ERR_CAST(owner);
 	ret = -ENOMEM;
-	dev = kzalloc_flex(*dev, queues, queues);
+	dev = kzalloc_flex(*dev, queues, queues, GFP_KERNEL_ACCOUNT);
 	if (!dev)
-		goto err_uncount;
+		goto err_put_owner;
+	dev->owner = owner;
 	ret = ublk_device_take_id(asked->dev_id, &dev->id);
 	if (ret)
 		goto err_free;
@@ -226,6 +284,7 @@ struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *asked)
 	/* The table's reference is the one we start with. Storing into a taken id cannot fail. */
 	get_device(&dev->chardev);
 	xa_store(&ublk_devices, dev->id, dev, GFP_KERNEL);
+	ublk_debugfs_add(dev);
 	return dev;
 
 err_free_tag_set:
@@ -235,8 +294,8 @@ err_give_id:
 	wake_up_all(&ublk_devices_wait);
 err_free:
 	kfree(dev);
-err_uncount:
-	ublk_device_uncount(asked->flags);
+err_put_owner:
+	ublk_owner_put(owner);
 	return ERR_PTR(ret);
 }
 
@@ -267,6 +326,21 @@ int ublk_device_delete(struct ublk_device *dev)
 	if (ret)
 		ublk_device_withdraw(dev);
 	return 0;
+}
+
+/**
+ * ublk_device_discard() - ADD_DEV could not tell of the device that it has made
+ * @dev: the device; the caller keeps its own reference
+ *
+ * Waits for nobody, so no signal can end that.
+ */
+void ublk_device_discard(struct ublk_device *dev)
+{
+	if (ublk_device_mark_deleted(dev) <= 0)
+		return;
+	/* Somebody may have opened it all the same. */
+	ublk_server_dismiss(dev);
+	ublk_device_withdraw(dev);
 }
 
 static bool ublk_device_is_freed(u32 id, u64 serial)

@@ -6,10 +6,14 @@
 #include <linux/bio.h>
 #include <linux/blk-integrity.h>
 #include <linux/blk-mq.h>
+#include <linux/sizes.h>
 #include <linux/t10-pi.h>
 
 #include "integrity.h"
 #include "ublk.h"
+
+/* All metadata of a request are one piece of memory, which must be to be had. */
+#define UBLK_INTEGRITY_MAX_SIZE		SZ_2M
 
 /* linux/fs.h of 7.x has these; older ones do not. */
 #define UBLK_PI_CAP_INTEGRITY		BIT(0)
@@ -68,6 +72,22 @@ void ublk_integrity_limit(const struct ublk_params *params, struct queue_limits 
 	};
 
 	ublk_limit_integrity(limits, &format);
+	limits->max_hw_sectors = min_t(u32, limits->max_hw_sectors,
+				       UBLK_INTEGRITY_MAX_SIZE / integrity->metadata_size <<
+				       (integrity->interval_exp - SECTOR_SHIFT));
+}
+
+/*
+ * How data must lie in memory. Kernels that cannot compute the checksum of an interval in pieces
+ * take each piece for an interval, and write behind the end of the metadata.
+ */
+unsigned int ublk_integrity_alignment(const struct ublk_params *params)
+{
+	const struct ublk_param_integrity *integrity = &params->integrity;
+
+	if (UBLK_CAN_SPLIT_INTERVALS || integrity->csum_type == UBLK_PI_CSUM_NONE)
+		return 0;
+	return (1U << integrity->interval_exp) - 1;
 }
 
 /* How much metadata a request has. */

@@ -12,6 +12,7 @@ struct ublk_params;
 #ifdef CONFIG_BLK_DEV_INTEGRITY
 bool ublk_integrity_params_are_valid(const struct ublk_params *params);
 void ublk_integrity_limit(const struct ublk_params *params, struct queue_limits *limits);
+unsigned int ublk_integrity_alignment(const struct ublk_params *params);
 size_t ublk_integrity_bytes(struct request *rq);
 size_t ublk_integrity_copy(struct request *rq, size_t offset, struct iov_iter *user, bool to_user);
 #else
@@ -23,6 +24,11 @@ static inline bool ublk_integrity_params_are_valid(const struct ublk_params *par
 static inline void ublk_integrity_limit(const struct ublk_params *params,
 					struct queue_limits *limits)
 {
+}
+
+static inline unsigned int ublk_integrity_alignment(const struct ublk_params *params)
+{
+	return 0;
 }
 
 static inline size_t ublk_integrity_bytes(struct request *rq)

@@ -24,6 +24,15 @@
 /* As far as NVMe can go; more than that is a mistake. */
 #define UBLK_MAX_BLOCK_SHIFT	ilog2(SZ_256M)
 
+/* The largest whose mask leaves something of 32 bits. */
+#define UBLK_MAX_DISCARD_GRANULARITY	SZ_2G
+
+/* A bio tells its size in 32 bits. */
+#define UBLK_MAX_BIO_SECTORS	(UINT_MAX >> SECTOR_SHIFT)
+
+/* A server tells in a signed number how much of a request is done. */
+#define UBLK_MAX_RESULT_SECTORS	(INT_MAX >> SECTOR_SHIFT)
+
 /* Alignment of buffers in memory if the server does not say: what a request can be made of. */
 #define UBLK_DMA_ALIGNMENT	3
 
@@ -38,10 +47,15 @@ static bool ublk_params_is_mask(u64 value)
 	return !(value & (value + 1));
 }
 
-static bool ublk_params_basic_is_valid(const struct ublk_param_basic *basic,
+static u32 ublk_params_block_sectors(const struct ublk_params *params)
+{
+	return 1U << (params->basic.logical_bs_shift - SECTOR_SHIFT);
+}
+
+static bool ublk_params_basic_is_valid(const struct ublk_params *params,
 				       const struct ublksrv_ctrl_dev_info *info)
 {
-	unsigned int block_sectors;
+	const struct ublk_param_basic *basic = &params->basic;
 
 	if (basic->logical_bs_shift < SECTOR_SHIFT || basic->logical_bs_shift > PAGE_SHIFT)
 		return false;
@@ -58,30 +72,82 @@ static bool ublk_params_basic_is_valid(const struct ublk_param_basic *basic,
 		return false;
 
 	/* The block layer cannot split in the middle of a block. */
-	block_sectors = 1U << (basic->logical_bs_shift - SECTOR_SHIFT);
-	if (basic->chunk_sectors % block_sectors)
+	if (basic->chunk_sectors % ublk_params_block_sectors(params))
 		return false;
 	return ublk_params_is_mask(basic->virt_boundary_mask);
 }
 
-static bool ublk_params_discard_is_valid(const struct ublk_param_discard *discard)
+/*
+ * A discard is cut where a granule ends, so granules are whole blocks and a discard may be as long
+ * as one. Kernels compute in 32 bits with masks: beyond UBLK_MAX_DISCARD_GRANULARITY they get
+ * pieces of 0 bytes, which some take for ever and others for success. What is smaller than a
+ * physical block counts as one.
+ */
+static bool ublk_params_discard_is_valid(const struct ublk_params *params,
+					 const struct ublksrv_ctrl_dev_info *info)
 {
-	if (discard->max_discard_sectors && discard->max_discard_segments != 1)
+	const struct ublk_param_discard *discard = &params->discard;
+	u32 block_size = 1U << params->basic.logical_bs_shift;
+
+	if (!discard->discard_granularity)
 		return false;
-	return discard->discard_granularity;
+	/* Nothing is discarded, so nobody looks at the rest. */
+	if (!discard->max_discard_sectors)
+		return true;
+	if (discard->max_discard_segments != 1)
+		return false;
+	if (discard->discard_granularity > UBLK_MAX_DISCARD_GRANULARITY ||
+	    discard->discard_granularity % SECTOR_SIZE)
+		return false;
+	if (discard->discard_granularity > 1U << params->basic.physical_bs_shift &&
+	    discard->discard_granularity % block_size)
+		return false;
+	if (discard->discard_alignment % block_size)
+		return false;
+	return discard->max_discard_sectors >= discard->discard_granularity >> SECTOR_SHIFT;
 }
 
-static bool ublk_params_dma_is_valid(const struct ublk_param_dma_align *dma)
+static bool ublk_params_dma_is_valid(const struct ublk_params *params,
+				     const struct ublksrv_ctrl_dev_info *info)
 {
-	return dma->alignment < PAGE_SIZE && ublk_params_is_mask(dma->alignment);
+	return params->dma.alignment < PAGE_SIZE && ublk_params_is_mask(params->dma.alignment);
 }
 
-static bool ublk_params_segment_is_valid(const struct ublk_param_segment *seg)
+static bool ublk_params_segment_is_valid(const struct ublk_params *params,
+					 const struct ublksrv_ctrl_dev_info *info)
 {
+	const struct ublk_param_segment *seg = &params->seg;
+
 	return ublk_params_is_mask(seg->seg_boundary_mask) &&
 	       seg->seg_boundary_mask >= UBLK_MIN_SEGMENT_SIZE - 1 &&
 	       seg->max_segment_size >= UBLK_MIN_SEGMENT_SIZE;
 }
+
+static bool ublk_params_zoned_is_valid(const struct ublk_params *params,
+				       const struct ublksrv_ctrl_dev_info *info)
+{
+	return (info->flags & UBLK_F_ZONED) && ublk_zoned_params_are_valid(params);
+}
+
+static bool ublk_params_metadata_is_valid(const struct ublk_params *params,
+					  const struct ublksrv_ctrl_dev_info *info)
+{
+	return (info->flags & UBLK_F_INTEGRITY) && ublk_integrity_params_are_valid(params);
+}
+
+/* What is checked of each kind, in this order: all others rely on the first. */
+static const struct ublk_params_rule {
+	u32 type;
+	bool (*is_valid)(const struct ublk_params *params,
+			 const struct ublksrv_ctrl_dev_info *info);
+} ublk_params_rules[] = {
+	{ UBLK_PARAM_TYPE_BASIC, ublk_params_basic_is_valid },
+	{ UBLK_PARAM_TYPE_DISCARD, ublk_params_discard_is_valid },
+	{ UBLK_PARAM_TYPE_ZONED, ublk_params_zoned_is_valid },
+	{ UBLK_PARAM_TYPE_DMA_ALIGN, ublk_params_dma_is_valid },
+	{ UBLK_PARAM_TYPE_SEGMENT, ublk_params_segment_is_valid },
+	{ UBLK_PARAM_TYPE_INTEGRITY, ublk_params_metadata_is_valid },
+};
 
 static bool ublk_params_are_valid(const struct ublk_params *params,
 				  const struct ublksrv_ctrl_dev_info *info)
@@ -90,21 +156,16 @@ static bool ublk_params_are_valid(const struct ublk_params *params,
 
 	if (!(types & UBLK_PARAM_TYPE_BASIC) || (types & UBLK_PARAM_TYPES_REFUSED))
 		return false;
-	if (!ublk_params_basic_is_valid(&params->basic, info))
+	/* A zoned device has zones. */
+	if ((info->flags & UBLK_F_ZONED) && !(types & UBLK_PARAM_TYPE_ZONED))
 		return false;
-	/* A zoned device has zones, and no other. */
-	if (!(types & UBLK_PARAM_TYPE_ZONED) != !(info->flags & UBLK_F_ZONED))
-		return false;
-	if ((types & UBLK_PARAM_TYPE_ZONED) && !ublk_zoned_params_are_valid(params))
-		return false;
-	if ((types & UBLK_PARAM_TYPE_DISCARD) && !ublk_params_discard_is_valid(&params->discard))
-		return false;
-	if ((types & UBLK_PARAM_TYPE_DMA_ALIGN) && !ublk_params_dma_is_valid(&params->dma))
-		return false;
-	if ((types & UBLK_PARAM_TYPE_INTEGRITY) &&
-	    (!(info->flags & UBLK_F_INTEGRITY) || !ublk_integrity_params_are_valid(params)))
-		return false;
-	return !(types & UBLK_PARAM_TYPE_SEGMENT) || ublk_params_segment_is_valid(&params->seg);
+	for (unsigned int i = 0; i < ARRAY_SIZE(ublk_params_rules); i++) {
+		const struct ublk_params_rule *rule = &ublk_params_rules[i];
+
+		if ((types & rule->type) && !rule->is_valid(params, info))
+			return false;
+	}
+	return true;
 }
 
 /* Reads each byte once. Memory is read before any lock is taken: a fault may take for ever. */
@@ -231,7 +292,24 @@ static unsigned int ublk_params_dma_alignment(const struct ublk_params *params,
 	most_pieces = limits->logical_block_size / (alignment + 1) + 1;
 	if (limits->max_segments < most_pieces || limits->virt_boundary_mask >= PAGE_SIZE)
 		alignment = max(alignment, limits->logical_block_size - 1);
+	if (params->types & UBLK_PARAM_TYPE_INTEGRITY)
+		alignment = max(alignment, ublk_integrity_alignment(params));
 	return alignment;
+}
+
+static void ublk_params_limit_discard(const struct ublk_params *params,
+				      struct queue_limits *limits)
+{
+	const struct ublk_param_discard *discard = &params->discard;
+
+	limits->discard_alignment = discard->discard_alignment;
+	limits->discard_granularity = discard->discard_granularity;
+	limits->max_hw_discard_sectors = discard->max_discard_sectors;
+	limits->max_discard_segments = discard->max_discard_segments;
+	/* 6.1 takes it for what fits into a bio, and cuts there. */
+	limits->max_write_zeroes_sectors =
+		ublk_params_whole_blocks(params, min_t(u32, discard->max_write_zeroes_sectors,
+						       UBLK_MAX_BIO_SECTORS));
 }
 
 /* What the block layer may send, given valid @params. */
@@ -244,22 +322,15 @@ struct queue_limits ublk_params_limits(const struct ublk_params *params)
 		.physical_block_size	= 1U << basic->physical_bs_shift,
 		.io_min			= 1U << basic->io_min_shift,
 		.io_opt			= 1U << basic->io_opt_shift,
-		.max_hw_sectors		= basic->max_sectors,
+		.max_hw_sectors		= min_t(u32, basic->max_sectors, UBLK_MAX_RESULT_SECTORS),
 		.chunk_sectors		= basic->chunk_sectors,
 		.virt_boundary_mask	= basic->virt_boundary_mask,
 		.max_segments		= USHRT_MAX,
 		.max_segment_size	= UINT_MAX,
 	};
 
-	if (params->types & UBLK_PARAM_TYPE_DISCARD) {
-		const struct ublk_param_discard *discard = &params->discard;
-
-		limits.discard_alignment = discard->discard_alignment;
-		limits.discard_granularity = discard->discard_granularity;
-		limits.max_hw_discard_sectors = discard->max_discard_sectors;
-		limits.max_write_zeroes_sectors = discard->max_write_zeroes_sectors;
-		limits.max_discard_segments = discard->max_discard_segments;
-	}
+	if (params->types & UBLK_PARAM_TYPE_DISCARD)
+		ublk_params_limit_discard(params, &limits);
 	if (params->types & UBLK_PARAM_TYPE_ZONED)
 		ublk_zoned_limit(params, &limits);
 	if (params->types & UBLK_PARAM_TYPE_SEGMENT) {

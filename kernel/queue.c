@@ -16,11 +16,6 @@ static size_t ublk_queue_descs_size(const struct ublk_device *dev, size_t depth)
 	return PAGE_ALIGN(depth * dev->info.io_desc_size);
 }
 
-struct ublksrv_io_desc *ublk_queue_desc(const struct ublk_queue *queue, u16 tag)
-{
-	return queue->descs + (size_t)tag * queue->desc_size;
-}
-
 int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id)
 {
 	queue->dev = dev;
@@ -30,11 +25,12 @@ int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id)
 	queue->features = dev->info.flags;
 
 	/* Single pages that a mapping holds on to; no large block to search for. */
-	queue->descs = vmalloc_user(ublk_queue_descs_size(dev, queue->depth));
+	queue->descs = __vmalloc(ublk_queue_descs_size(dev, queue->depth),
+				 GFP_KERNEL_ACCOUNT | __GFP_ZERO);
 	if (!queue->descs)
 		return -ENOMEM;
 
-	queue->slots = kvzalloc_objs(*queue->slots, queue->depth);
+	queue->slots = kvzalloc_objs(*queue->slots, queue->depth, GFP_KERNEL_ACCOUNT);
 	if (!queue->slots) {
 		vfree(queue->descs);
 		queue->descs = NULL;
@@ -56,6 +52,17 @@ void ublk_queue_free(struct ublk_queue *queue)
 	vfree(queue->descs);
 }
 
+/* remap_vmalloc_range() wants memory that was allocated for it, which is nobody's expense. */
+static int ublk_queue_map_descs(const struct ublk_queue *queue, struct vm_area_struct *vma)
+{
+	size_t size = vma->vm_end - vma->vm_start;
+	int ret = 0;
+
+	for (size_t at = 0; at < size && !ret; at += PAGE_SIZE)
+		ret = vm_insert_page(vma, vma->vm_start + at, vmalloc_to_page(queue->descs + at));
+	return ret;
+}
+
 /* Map the descriptors of the queue that the offset names. */
 int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma)
 {
@@ -72,7 +79,8 @@ int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma)
 	if (id >= dev->info.nr_hw_queues)
 		return -EINVAL;
 
-	/* The server must not be able to make it writable later. */
+	/* The server must not be able to make it writable later, and it is no child's. */
 	vm_flags_clear(vma, VM_MAYWRITE);
-	return remap_vmalloc_range(vma, dev->queues[id].descs, 0);
+	vm_flags_set(vma, VM_DONTCOPY | VM_DONTEXPAND | VM_DONTDUMP);
+	return ublk_queue_map_descs(&dev->queues[id], vma);
 }

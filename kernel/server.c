@@ -1,153 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-only
 /*
- * /dev/ublkcN, the server's side of a device: open, close, mapping, FETCH and COMMIT. Nothing of
- * what comes in here is trusted; it is read once and checked before it is used.
+ * The server's side of a device: FETCH and COMMIT. Nothing of what comes in here is trusted; it is
+ * read once and checked before it is used.
  */
-#include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/io_uring/cmd.h>
 #include <linux/nospec.h>
-#include <linux/pid.h>
-#include <linux/sched/task.h>
 #include <linux/slab.h>
 
 #include "slot.h"
-#include "trace.h"
 #include "ublk.h"
-
-/* One server at a time, and not at any time. */
-static int ublk_server_let_in(struct ublk_server *server)
-{
-	struct ublk_device *dev = server->dev;
-
-	guard(spinlock)(&dev->lock);
-
-	if (dev->state == UBLK_DEVICE_DELETED)
-		return -ENODEV;
-	if (!ublk_device_lets_server_in(dev))
-		return -EBUSY;
-	dev->server = server;
-	return 0;
-}
-
-static int ublk_server_open(struct inode *inode, struct file *file)
-{
-	struct ublk_device *dev = container_of(inode->i_cdev, struct ublk_device, cdev);
-	struct ublk_server *server;
-	int ret;
-
-	if (!current->mm)
-		return -EINVAL;
-	server = kzalloc_obj(*server);
-	if (!server)
-		return -ENOMEM;
-	server->dev = dev;
-	server->mm = current->mm;
-	server->pid = get_pid(task_tgid(current));
-	server->privileged = capable(CAP_SYS_ADMIN);
-	INIT_LIST_HEAD(&server->rings);
-	INIT_DELAYED_WORK(&server->poll, ublk_server_poll_work);
-
-	ret = ublk_server_watch(server);
-	if (ret)
-		goto err_free;
-	/* From here on it can be sent away, and nothing can fail any more. */
-	ret = ublk_server_let_in(server);
-	if (ret)
-		goto err_unwatch;
-	ublk_server_start_polling(server);
-
-	file->private_data = server;
-	/* User copy waits for nothing but page faults: io_uring needs no worker thread for it. */
-	file->f_mode |= FMODE_NOWAIT;
-	return 0;
-
-err_unwatch:
-	ublk_server_unwatch(server);
-err_free:
-	put_pid(server->pid);
-	kfree(server);
-	return ret;
-}
-
-/* The last reference: no command is left, because each holds one. */
-static int ublk_server_release(struct inode *inode, struct file *file)
-{
-	struct ublk_server *server = file->private_data;
-
-	ublk_server_retire(server);
-	put_pid(server->pid);
-	kfree(server);
-	return 0;
-}
-
-/* One process only: descriptors tell what the users of the disk do. */
-static int ublk_server_mmap(struct file *file, struct vm_area_struct *vma)
-{
-	struct ublk_server *server = file->private_data;
-
-	if (vma->vm_mm != server->mm)
-		return -EINVAL;
-	return ublk_queue_mmap(server->dev, vma);
-}
-
-/* One slot less points to @ring. */
-void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring)
-{
-	lockdep_assert_held(&server->dev->lock);
-
-	if (--ring->slots)
-		return;
-	list_del(&ring->node);
-	put_task_struct(ring->task);
-	kfree(ring);
-}
-
-static struct ublk_ring *ublk_server_find_ring(struct ublk_server *server, const void *io_uring)
-{
-	struct ublk_ring *ring;
-
-	lockdep_assert_held(&server->dev->lock);
-
-	list_for_each_entry(ring, &server->rings, node) {
-		if (ring->task == current && ring->io_uring == io_uring)
-			return ring;
-	}
-	return NULL;
-}
-
-/* Returns the current task's ring with room for one slot more; its spare if there was none. */
-static struct ublk_ring *ublk_server_get_ring(struct ublk_server *server, const void *io_uring,
-					      struct ublk_ring **spare)
-{
-	struct ublk_ring *ring = ublk_server_find_ring(server, io_uring);
-
-	if (!ring) {
-		ring = *spare;
-		*spare = NULL;
-		ring->task = get_task_struct(current);
-		ring->io_uring = io_uring;
-		init_llist_head(&ring->inbox);
-		list_add_tail(&ring->node, &server->rings);
-	}
-	ring->slots++;
-	return ring;
-}
-
-/* So many tags more are armed. */
-void ublk_server_count_fetched(struct ublk_server *server, unsigned int tags)
-{
-	struct ublk_device *dev = server->dev;
-
-	lockdep_assert_held(&dev->lock);
-
-	server->fetched += tags;
-	if (server->fetched < dev->info.nr_hw_queues * dev->info.queue_depth)
-		return;
-	server->state = UBLK_SERVER_READY;
-	trace_ublk_server(dev, server->state);
-	wake_up_all(&dev->wait);
-}
 
 /* The rest of FETCH, under the lock. */
 static int ublk_server_fetch_locked(struct ublk_server *server, struct ublk_slot *slot,
@@ -188,12 +50,12 @@ static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
 	if (!ublk_server_may_fetch_with(slot->queue, addr) ||
 	    ublk_zerocopy_next_buffer(slot->queue, cmd, &addr))
 		return -EINVAL;
-	spare = kzalloc_obj(*spare);
+	spare = kzalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
 	if (!spare)
 		return -ENOMEM;
 
 	/* Before others can see the command: they may answer it, which undoes the mark. */
-	*io_uring_cmd_to_pdu(cmd, struct ublk_slot *) = slot;
+	io_uring_cmd_to_pdu(cmd, struct ublk_parked)->slot = slot;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 
 	spin_lock(&server->dev->lock);
@@ -210,7 +72,7 @@ static int ublk_server_fetch(struct ublk_server *server, struct ublk_slot *slot,
 static int ublk_server_change_ring(struct ublk_server *server, struct ublk_slot *slot,
 				   const void *io_uring)
 {
-	struct ublk_ring *spare = kzalloc_obj(*spare);
+	struct ublk_ring *spare = kzalloc_obj(*spare, GFP_KERNEL_ACCOUNT);
 	struct ublk_ring *old;
 
 	if (!spare)
@@ -243,6 +105,7 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 		.addr = addr,
 		.next = ublk_queue_copies(slot->queue) ? addr : 0,
 		.park = cmd,
+		.hands = &ublk_empty_hands,
 	};
 	const void *io_uring = io_uring_cmd_ctx_handle(cmd);
 	int ret;
@@ -263,7 +126,7 @@ static int ublk_server_commit(struct ublk_server *server, struct ublk_slot *slot
 	if (!ublk_slot_take(slot))
 		return UBLK_IO_RES_ABORT;
 
-	*io_uring_cmd_to_pdu(cmd, struct ublk_slot *) = slot;
+	io_uring_cmd_to_pdu(cmd, struct ublk_parked)->slot = slot;
 	io_uring_cmd_mark_cancelable(cmd, issue_flags);
 	if (!ublk_request_finish(slot, cmd, &answer, issue_flags))
 		io_uring_cmd_done(cmd, UBLK_IO_RES_ABORT, issue_flags);
@@ -345,7 +208,7 @@ UBLK_DEFINE_CMD_TASK_WORK(ublk_server_handle_in_task, ublk_server_handle_late)
 /* io_uring wants the parked command back: its task exits, execs, or its ring is closed. */
 static void ublk_server_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
-	struct ublk_slot *slot = *io_uring_cmd_to_pdu(cmd, struct ublk_slot *);
+	struct ublk_slot *slot = io_uring_cmd_to_pdu(cmd, struct ublk_parked)->slot;
 	struct ublk_server *server = cmd->file->private_data;
 	struct io_uring_cmd *parked;
 
@@ -357,7 +220,14 @@ static void ublk_server_cancel(struct io_uring_cmd *cmd, unsigned int issue_flag
 		io_uring_cmd_done(parked, UBLK_IO_RES_ABORT, issue_flags);
 }
 
-static int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
+/**
+ * ublk_server_uring_cmd() - a command for /dev/ublkcN, or one that io_uring wants back
+ * @cmd: the command
+ * @issue_flags: say which, and whether this is the task that submitted it
+ *
+ * Return: -EIOCBQUEUED, or how it ended.
+ */
+int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags)
 {
 	struct ublk_server *server = cmd->file->private_data;
 
@@ -375,14 +245,3 @@ static int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_fl
 	}
 	return ublk_server_handle(cmd, issue_flags);
 }
-
-const struct file_operations ublk_server_fops = {
-	.owner		= THIS_MODULE,
-	.open		= ublk_server_open,
-	.release	= ublk_server_release,
-	.mmap		= ublk_server_mmap,
-	/* At positions that name requests: there is no current one, so no .llseek. */
-	.read_iter	= ublk_user_copy_read,
-	.write_iter	= ublk_user_copy_write,
-	.uring_cmd	= ublk_server_uring_cmd,
-};

@@ -13,6 +13,7 @@
 #include <linux/mm.h>
 #include <linux/rcupdate.h>
 #include <linux/refcount.h>
+#include <linux/sched/mm.h>
 #include <linux/sched/signal.h>
 #include <linux/sched/user.h>
 #include <linux/sizes.h>
@@ -202,11 +203,20 @@ static int ublk_shmem_compare(const void *left, const void *right)
 	return a->pfn < b->pfn ? -1 : a->pfn > b->pfn;
 }
 
+/*
+ * Under ublk_shmem.mutex, which closing the device needs: must not wait for I/O, which can be that
+ * of the disk itself, and wait for the next server.
+ */
 static struct ublk_shmem_map *ublk_shmem_map_alloc(unsigned long count)
 {
+	unsigned int scope = memalloc_noio_save();
+	struct ublk_shmem_map *map;
+
 	/* A server can register more than can be allocated. */
-	return kvmalloc(struct_size_t(struct ublk_shmem_map, extents, count),
-			GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	map = kvmalloc(struct_size_t(struct ublk_shmem_map, extents, count),
+		       GFP_KERNEL_ACCOUNT | __GFP_NOWARN);
+	memalloc_noio_restore(scope);
+	return map;
 }
 
 /* The extents of @old, but for those of @without. */
@@ -514,7 +524,7 @@ bool ublk_shmem_match(struct ublk_device *dev, struct request *rq, u64 *addr)
 void ublk_shmem_init(struct ublk_shmem *shmem)
 {
 	mutex_init(&shmem->mutex);
-	xa_init_flags(&shmem->buffers, XA_FLAGS_ALLOC);
+	xa_init_flags(&shmem->buffers, XA_FLAGS_ALLOC | XA_FLAGS_ACCOUNT);
 }
 
 /* The device is freed: there is no request, and no buffer is leaving. */

@@ -34,6 +34,12 @@ void ublk_slot_init(struct ublk_slot *slot, struct ublk_queue *queue, u16 tag)
 	slot->tag = tag;
 }
 
+/* How it is now; good for telling only. */
+enum ublk_slot_state ublk_slot_glance(const struct ublk_slot *slot)
+{
+	return atomic_read(&slot->state);
+}
+
 bool ublk_slot_is_empty(const struct ublk_slot *slot)
 {
 	return atomic_read(&slot->state) == UBLK_SLOT_EMPTY;
@@ -109,6 +115,12 @@ void ublk_slot_hand_back(struct ublk_slot *slot)
 	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_SERVER));
 }
 
+/* The server does not know of the request yet, which has to be delivered once more. */
+void ublk_slot_take_back(struct ublk_slot *slot)
+{
+	WARN_ON_ONCE(!ublk_slot_move(slot, UBLK_SLOT_COMMIT, UBLK_SLOT_CLAIMED));
+}
+
 /* The server's buffer was no good: it may give another one. */
 void ublk_slot_refuse(struct ublk_slot *slot)
 {
@@ -180,22 +192,13 @@ bool ublk_slot_is_parked(const struct ublk_slot *slot)
 	return state == UBLK_SLOT_ARMED || state == UBLK_SLOT_PINNED;
 }
 
-/* It has a request that ublk_slot_abort() takes away from a server that is gone. */
-bool ublk_slot_can_be_aborted(const struct ublk_slot *slot)
+/*
+ * Who had the slot a moment ago. Whoever acts on that asks once, and then makes the one change that
+ * fits; if that fails, the slot has changed hands, and only another look tells to whom.
+ */
+enum ublk_slot_state ublk_slot_look(const struct ublk_slot *slot)
 {
-	int state = atomic_read(&slot->state);
-
-	return state == UBLK_SLOT_SERVER || state == UBLK_SLOT_OFFERED ||
-	       state == UBLK_SLOT_FAULTING;
-}
-
-/* There is somebody who will park the slot's command, or answer it, and mostly in a moment. */
-bool ublk_slot_is_passing(const struct ublk_slot *slot)
-{
-	int state = atomic_read(&slot->state);
-
-	return state == UBLK_SLOT_CLAIMED || state == UBLK_SLOT_COMMIT ||
-	       state == UBLK_SLOT_FAULTING;
+	return atomic_read(&slot->state);
 }
 
 /* Returns the parked command, which the caller must complete; NULL if none is parked. */

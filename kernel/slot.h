@@ -10,6 +10,9 @@
  *                   | +--- unclaim --+                  |              |
  *                   +------------------- rearm ---------|--------------+
  *
+ *   What could not be told the server after all is moved from SERVER to COMMIT, and back to CLAIMED
+ *   by take_back, to be delivered later.
+ *
  *   A request whose data the server takes later goes a longer way: offer moves CLAIMED to
  *   OFFERED, take_offered that to COMMIT while the data is copied, then hand_back to SERVER, or
  *   refuse back to OFFERED.
@@ -38,18 +41,14 @@
 #include <linux/cache.h>
 #include <linux/types.h>
 
-struct io_uring_cmd;
-struct request;
-struct task_struct;
-struct ublk_queue;
-struct ublk_ring;
+#include "ublk.h"
 
 /**
  * enum ublk_slot_state - who owns a slot, and with it the command and the request in it
  *
  * @UBLK_SLOT_EMPTY:	nobody; the server has not fetched yet
  * @UBLK_SLOT_ARMED:	the driver: a command is parked, waiting for a request
- * @UBLK_SLOT_PINNED:	as ARMED, while recovery.c looks at the command; lasts some instructions
+ * @UBLK_SLOT_PINNED:	as ARMED, while watch.c looks at the command; lasts some instructions
  * @UBLK_SLOT_CLAIMED:	the request: it travels with the command to the server's task
  * @UBLK_SLOT_OFFERED:	the server: it knows of the request and must give a buffer for its data
  * @UBLK_SLOT_SERVER:	the server: it has the request and must commit it
@@ -95,6 +94,14 @@ struct ublk_slot {
 	struct ublk_queue *queue;
 } ____cacheline_aligned_in_smp;
 
+static inline struct ublk_slot *ublk_request_slot(const struct request *rq)
+{
+	struct ublk_queue *queue = rq->mq_hctx->driver_data;
+
+	return &queue->slots[rq->tag];
+}
+
+enum ublk_slot_state ublk_slot_glance(const struct ublk_slot *slot);
 void ublk_slot_init(struct ublk_slot *slot, struct ublk_queue *queue, u16 tag);
 
 /* FETCH. The caller holds ublk_device.lock. */
@@ -111,6 +118,7 @@ struct io_uring_cmd *ublk_slot_offer(struct ublk_slot *slot, struct request *rq)
 bool ublk_slot_is_offered(const struct ublk_slot *slot);
 bool ublk_slot_take_offered(struct ublk_slot *slot);
 void ublk_slot_hand_back(struct ublk_slot *slot);
+void ublk_slot_take_back(struct ublk_slot *slot);
 void ublk_slot_refuse(struct ublk_slot *slot);
 void ublk_slot_rearm(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 addr);
 void ublk_slot_begin_fault(struct ublk_slot *slot, struct request *rq,
@@ -124,8 +132,7 @@ bool ublk_slot_let_go(struct ublk_slot *slot);
 
 /* The end of a server. */
 bool ublk_slot_is_parked(const struct ublk_slot *slot);
-bool ublk_slot_can_be_aborted(const struct ublk_slot *slot);
-bool ublk_slot_is_passing(const struct ublk_slot *slot);
+enum ublk_slot_state ublk_slot_look(const struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_cancel(struct ublk_slot *slot);
 struct io_uring_cmd *ublk_slot_drop(struct ublk_slot *slot);
 void ublk_slot_recall(struct ublk_slot *slot);

@@ -1,17 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-only */
 /*
- * The driver's own types and a table of contents of its files. The block side (ublk_drv.c) and
- * the server side (server.c) do not call each other: they meet in the slot (slot.h).
+ * The driver's own types and a table of contents of its files. The block side (disk.c) and the
+ * server side (server.c) do not call each other: they meet in the slot (slot.h).
  *
  * Locks, outermost first. Take none of the earlier while you hold a later one:
  *
- *   io_uring's uring_lock	held when I/O commands and task work come in
+ *   io_uring's uring_lock	held when I/O commands and task work come in; nobody takes it to
+ *				complete an I/O command (answer.c)
  *   ublk_shmem.mutex		shared buffers (shmem.h); takes no other but ublk_devices
  *   ublk_device.mutex		control commands; never taken under uring_lock, and no command is
  *				completed while it is held (completion may need uring_lock)
  *   ublk_device.lock		spinlock: states, the server and its rings; nothing sleeps under it
  *   ublk_batch.lock		spinlock of a queue: its FETCH commands for batches (batch.c)
  *   ublk_devices		the table of devices (device.c): an xarray with a lock of its own
+ *   ublk_owners_lock		spinlock: who has how many devices (device.c); takes no other
  *   ublk_request.filled_lock	spinlock of a request: what of a READ the server has written
  *
  * Slots have no lock: their state changes hands by compare-and-exchange (slot.h).
@@ -37,12 +39,15 @@
 
 #include <linux/ublk_cmd.h>
 
+#include "debugfs.h"
 #include "shmem.h"
 
 #define UBLK_MAX_DEVICES	BIT(MINORBITS)
 
 enum ublk_slot_state;
+struct dentry;
 struct ublk_batch;
+struct ublk_owner;
 struct ublk_slot;
 
 /**
@@ -54,7 +59,7 @@ struct ublk_slot;
 struct ublk_ring {
 	struct task_struct *task;	/* C: referenced */
 	const void *io_uring;		/* C: identifies the io_uring, never dereferenced */
-	struct llist_head inbox;	/* A: requests on their way to the task (request.c) */
+	struct llist_head inbox;	/* A: requests on their way to the task (inbox.c) */
 	struct list_head node;		/* L: in ublk_server.rings */
 	unsigned int slots;		/* L: how many slots point here; the last one frees */
 	bool lost;			/* L: the task will not commit what it holds */
@@ -84,7 +89,7 @@ struct ublk_server {
 	struct pid *pid;		/* C: the opener's process, referenced */
 	struct mm_struct *mm;		/* C: the opener's memory, kept by watch */
 	struct mmu_notifier watch;	/* tells when that memory goes: exit or exec */
-	bool privileged;		/* C: was so when it opened the device */
+	bool privileged;		/* L: who opened the device and who fetched all were so */
 	enum ublk_server_state state;	/* L: read locklessly by ublk_server_is_gone() */
 	unsigned int fetched;		/* L: how many tags have been fetched */
 	bool lost;			/* L: none of its tasks will commit any more */
@@ -150,6 +155,17 @@ enum ublk_fate {
 };
 
 /**
+ * enum ublk_device_event - what userspace is told with a uevent
+ *
+ * @UBLK_EVENT_GONE:	the server is gone or was sent away
+ * @UBLK_EVENT_READY:	there is a disk, and a server that gets its requests
+ */
+enum ublk_device_event {
+	UBLK_EVENT_GONE		= BIT(0),
+	UBLK_EVENT_READY	= BIT(1),
+};
+
+/**
  * struct ublk_device - one device
  *
  * Freed with the last reference to @chardev, which the table of devices, the open /dev/ublkcN
@@ -180,24 +196,43 @@ struct ublk_device {
 	u64 stops_done;			/* L: stop_work has served that many of stops_asked */
 	struct work_struct stop_work;	/* removes the disk, then sends the server away */
 	struct delayed_work gone_work;	/* takes back what a gone server held */
+	struct work_struct event_work;	/* tells userspace of events */
+	unsigned int events;		/* L: enum ublk_device_event, still to be told */
 	struct work_struct scan_work;	/* reads the partition table */
 
 	struct ublk_shmem shmem;	/* has its own lock */
+
+	struct ublk_owner *owner;	/* C: NULL of a privileged device */
+	struct dentry *picture;		/* C: in debugfs */
+	struct ublk_counts counts;
 
 	struct ublk_queue queues[];	/* C: info.nr_hw_queues of them */
 };
 
 /**
+ * enum ublk_sequel - what follows when nobody uses a request any more
+ *
+ * @UBLK_SEQUEL_END:		it ends
+ * @UBLK_SEQUEL_AGAIN:		what follows the bytes that are done goes round again
+ * @UBLK_SEQUEL_ORPHANED:	its server is gone, and may have done it: ublk_request_orphan()
+ * @UBLK_SEQUEL_UNTOLD:		its server is gone, and was never told of it
+ */
+enum ublk_sequel {
+	UBLK_SEQUEL_END,
+	UBLK_SEQUEL_AGAIN,
+	UBLK_SEQUEL_ORPHANED,
+	UBLK_SEQUEL_UNTOLD,
+} __packed;
+
+/**
  * struct ublk_outcome - what became of a request
- * @status: how it ends
- * @orphaned: its server is gone: see ublk_server_orphan()
- * @again: it does not end: what follows the bytes that are done goes round again
+ * @status: how it ends, if it does
+ * @sequel: whether it does
  * @bytes: how many bytes are done
  */
 struct ublk_outcome {
 	blk_status_t status;
-	bool orphaned;
-	bool again;
+	enum ublk_sequel sequel;
 	unsigned int bytes;
 };
 
@@ -216,12 +251,15 @@ struct ublk_zone_range {
  * @inbox: in ublk_ring.inbox
  * @outcome: set by who commits or aborts, used by the last who lets go (slot.h)
  * @filled_lock: innermost of all locks
- * @filled: so many bytes of a READ, from the beginning on, are the server's or zeroed (user_copy.c)
+ * @filled: of a READ, up to this byte nothing is left of what the pages held before: all is zeroed,
+ *	written by the server, or claimed by a holder who is writing it and takes back what he does
+ *	not (filled.c). Behind it nothing is known. SIZE_MAX: the server writes to all of it, unseen
  * @report: what a report of zones is asked about (zoned.c)
- * @shared: the shared buffer it lies in, if it does (shmem.c)
+ * @shared: the shared buffer it was delivered in; NULL: none, or it has only been claimed (shmem.c)
  * @buffer_ring: the io_uring whose buffer table the request was put into before it was delivered;
  *	NULL: none. Only compared
  * @buffer_index: where in that table
+ * @prepared: it was made ready for a server that could not be told of it, in a batch
  */
 struct ublk_request {
 	struct llist_node inbox;
@@ -232,6 +270,7 @@ struct ublk_request {
 	struct ublk_shmem_buffer *shared;
 	const void *buffer_ring;
 	u16 buffer_index;
+	bool prepared;
 };
 
 /**
@@ -242,6 +281,7 @@ struct ublk_request {
  *	registered (zerocopy.c)
  * @park: the command that waits for the slot's next request; NULL with UBLK_F_BATCH_IO
  * @ended: collects requests that ublk_request_end_all() is to end; NULL: they end at once
+ * @hands: what the task that commits has in hand
  */
 struct ublk_answer {
 	s32 result;
@@ -249,14 +289,40 @@ struct ublk_answer {
 	u64 next;
 	struct io_uring_cmd *park;
 	struct io_comp_batch *ended;
+	struct ublk_hands *hands;
+};
+
+/* work.c: workqueues */
+/**
+ * struct ublk_parked - what a FETCH or COMMIT of one tag carries with it
+ * @slot: the tag's
+ * @next: the next command whose request its task has laid down (inbox.c)
+ */
+struct ublk_parked {
+	struct ublk_slot *slot;
+	struct io_uring_cmd *next;
+};
+
+/**
+ * struct ublk_hands - requests that a task of the server has in hand while it copies another one
+ * @lay_down: the task is about to wait for memory, maybe for the end of one of them: leave them
+ *	where they are looked for when the server dies
+ * @pick_up: it goes on: take those that are still there
+ */
+struct ublk_hands {
+	void (*lay_down)(struct ublk_hands *hands);
+	void (*pick_up)(struct ublk_hands *hands);
 };
 
 /* For work that may wait for a server to answer: ublk_start.work, stop_work, scan_work. */
 extern struct workqueue_struct *ublk_workqueue;
 /* For work that waits for nobody, and that the above may need to get on: gone_work, poll. */
 extern struct workqueue_struct *ublk_server_workqueue;
+int ublk_workqueues_init(void);
+void ublk_workqueues_exit(void);
+void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work);
 
-/* ublk_drv.c: the module and the block side */
+/* disk.c: /dev/ublkbN */
 extern const struct blk_mq_ops ublk_mq_ops;
 struct gendisk *ublk_disk_add(struct ublk_device *dev);
 void ublk_disk_remove(struct ublk_device *dev, struct gendisk *disk);
@@ -275,82 +341,136 @@ int ublk_features_grant(u64 asked, u64 *granted);
 int ublk_devices_init(void);
 void ublk_devices_exit(void);
 struct ublk_device *ublk_device_find(u32 id);
-void ublk_device_put(struct ublk_device *dev);
 struct ublk_device *ublk_device_add(const struct ublksrv_ctrl_dev_info *info);
 int ublk_device_delete(struct ublk_device *dev);
+void ublk_device_discard(struct ublk_device *dev);
 int ublk_device_wait_freed(u32 id, u64 serial);
-void ublk_device_queue_work(struct ublk_device *dev, struct work_struct *work);
 
 /* state.c: what a device is to the block layer */
-void ublk_device_stop_work(struct work_struct *work);
-int ublk_device_start(struct ublk_device *dev, pid_t pid);
-int ublk_device_stop(struct ublk_device *dev);
-int ublk_device_mark_deleted(struct ublk_device *dev);
-int ublk_device_start_recovery(struct ublk_device *dev);
-int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid);
-int ublk_device_quiesce(struct ublk_device *dev, u64 timeout_ms);
-int ublk_device_try_stop(struct ublk_device *dev);
-int ublk_device_resize(struct ublk_device *dev, u64 sectors);
+bool ublk_device_can_recover(const struct ublk_device *dev);
+bool ublk_device_is_served(const struct ublk_device *dev);
+bool ublk_device_lets_server_in(const struct ublk_device *dev);
+bool ublk_device_lacks_server(const struct ublk_device *dev);
 bool ublk_device_goes_away(struct ublk_device *dev);
+enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered);
+struct gendisk *ublk_device_get_disk(struct ublk_device *dev);
+struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
+int ublk_device_begin_start(struct ublk_device *dev, pid_t pid);
+void ublk_device_fail_start(struct ublk_device *dev);
+void ublk_device_go_live(struct ublk_device *dev, struct gendisk *disk);
 void ublk_device_server_left(struct ublk_device *dev);
 void ublk_device_shut(struct ublk_device *dev);
 void ublk_device_server_closed(struct ublk_device *dev);
-bool ublk_device_lets_server_in(const struct ublk_device *dev);
-bool ublk_device_is_served(const struct ublk_device *dev);
-enum ublk_fate ublk_device_fate(const struct ublk_device *dev, bool delivered);
+int ublk_device_try_end_recovery(struct ublk_device *dev, pid_t pid);
+int ublk_device_try_quiesce(struct ublk_device *dev, bool can_be_told);
+void ublk_device_unquiesce(struct ublk_device *dev);
+bool ublk_device_begin_removal(struct ublk_device *dev);
+int ublk_device_begin_stop_if_unused(struct ublk_device *dev, struct gendisk *disk);
+void ublk_device_end_removal(struct ublk_device *dev);
 void ublk_device_disk_freed(struct ublk_device *dev);
-struct ublksrv_ctrl_dev_info ublk_device_info(struct ublk_device *dev);
+int ublk_device_mark_deleted(struct ublk_device *dev);
+int ublk_device_resize(struct ublk_device *dev, u64 sectors);
+
+/* start.c: START_DEV */
+int ublk_device_start(struct ublk_device *dev, pid_t pid);
+
+/* stop.c: STOP_DEV */
+void ublk_device_stop_work(struct work_struct *work);
+int ublk_device_stop(struct ublk_device *dev);
+int ublk_device_try_stop(struct ublk_device *dev);
+
+/* recovery.c: from one server to the next */
+int ublk_device_start_recovery(struct ublk_device *dev);
+int ublk_device_end_recovery(struct ublk_device *dev, pid_t pid);
+int ublk_device_quiesce(struct ublk_device *dev, u64 timeout_ms);
+
+/* event.c: what userspace is told */
+void ublk_device_tell(struct ublk_device *dev, enum ublk_device_event event);
+void ublk_device_event_work(struct work_struct *work);
 
 /* params.c: SET_PARAMS, GET_PARAMS, queue limits */
 int ublk_params_set(struct ublk_device *dev, void __user *from, u32 len);
 int ublk_params_get(struct ublk_device *dev, void __user *to, u32 len);
 struct queue_limits ublk_params_limits(const struct ublk_params *params);
 
+/**
+ * ublk_params_whole_blocks() - what of a number of sectors can be used
+ * @params: valid ones
+ * @sectors: any number
+ */
+static inline u64 ublk_params_whole_blocks(const struct ublk_params *params, u64 sectors)
+{
+	return round_down(sectors, 1ULL << (params->basic.logical_bs_shift - SECTOR_SHIFT));
+}
+
 /* queue.c: memory of a queue */
 int ublk_queue_init(struct ublk_queue *queue, struct ublk_device *dev, u16 id);
 void ublk_queue_free(struct ublk_queue *queue);
-struct ublksrv_io_desc *ublk_queue_desc(const struct ublk_queue *queue, u16 tag);
 int ublk_queue_mmap(struct ublk_device *dev, struct vm_area_struct *vma);
 
-/* server.c: /dev/ublkcN */
-extern const struct file_operations ublk_server_fops;
+/* answer.c: commands of a server that is gone */
+void ublk_answer_abort(struct io_uring_cmd *cmd, unsigned int issue_flags);
+
+/* server_state.c: what is known of a server */
+void ublk_server_send_away(struct ublk_server *server, enum ublk_server_state to);
+void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
+void ublk_server_lost_locked(struct ublk_server *server, struct ublk_ring *ring);
+void ublk_server_dismiss(struct ublk_device *dev);
+void ublk_server_dismiss_locked(struct ublk_device *dev);
+void ublk_server_kill(struct ublk_device *dev);
+void ublk_server_suspect(struct ublk_device *dev);
+void ublk_server_poll_later(struct ublk_server *server);
+void ublk_server_begin_fault(struct ublk_server *server);
+void ublk_server_end_fault(struct ublk_server *server);
 void ublk_server_count_fetched(struct ublk_server *server, unsigned int tags);
+struct ublk_ring *ublk_server_get_ring(struct ublk_server *server, const void *io_uring,
+				       struct ublk_ring **spare);
 void ublk_server_drop_ring(struct ublk_server *server, struct ublk_ring *ring);
 
-/* recovery.c: the server is gone */
+/* watch.c: is there still a server? */
 int ublk_server_watch(struct ublk_server *server);
 void ublk_server_unwatch(struct ublk_server *server);
 void ublk_server_start_polling(struct ublk_server *server);
-void ublk_server_kill(struct ublk_device *dev);
-void ublk_server_suspect(struct ublk_device *dev);
-void ublk_server_lost(struct ublk_server *server, struct ublk_ring *ring);
-void ublk_server_begin_fault(struct ublk_server *server);
-void ublk_server_end_fault(struct ublk_server *server);
-void ublk_server_dismiss_locked(struct ublk_device *dev);
-void ublk_server_dismiss(struct ublk_device *dev);
-bool ublk_server_can_be_told(struct ublk_device *dev);
-void ublk_server_orphan(struct request *rq, bool delivered);
-void ublk_server_retire(struct ublk_server *server);
-void ublk_server_gone_work(struct work_struct *work);
 void ublk_server_poll_work(struct work_struct *work);
 
-/* request.c: struct request on its way to the server and back */
-blk_status_t ublk_request_dispatch(struct request *rq);
-struct ublk_slot *ublk_request_slot(const struct request *rq);
-bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
-void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
-void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
-void ublk_request_recall(struct llist_node *inbox);
-bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
-			 const struct ublk_answer *answer, unsigned int issue_flags);
-void ublk_request_end_all(struct io_comp_batch *ended);
-int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
-bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
-void ublk_request_fail(struct request *rq);
-void ublk_request_abort(struct request *rq);
-void ublk_request_reject(struct request *rq);
+/* server.c: FETCH and COMMIT */
+int ublk_server_uring_cmd(struct io_uring_cmd *cmd, unsigned int issue_flags);
+
+/* takeback.c: the server is gone */
+void ublk_server_retire(struct ublk_server *server);
+void ublk_server_gone_work(struct work_struct *work);
+
+/* chardev.c: /dev/ublkcN */
+extern const struct file_operations ublk_server_fops;
+
+/* request_end.c: how a struct request ends */
 struct request *ublk_request_hold(struct ublk_slot *slot);
 void ublk_request_let_go(struct request *rq);
+void ublk_request_conclude(struct ublk_slot *slot, struct request *rq,
+			   const struct ublk_outcome *outcome, struct io_comp_batch *ended);
+void ublk_request_abort(struct request *rq);
+void ublk_request_untell(struct request *rq);
+void ublk_request_reject(struct request *rq);
+void ublk_request_fail(struct request *rq);
+void ublk_request_orphan(struct request *rq, bool delivered);
+void ublk_request_end_all(struct io_comp_batch *ended);
+
+/* request.c: what the server is told of a struct request, and what it answers */
+bool ublk_request_prepare(struct request *rq, struct io_uring_cmd *cmd, struct ublk_hands *hands,
+			  unsigned int issue_flags);
+void ublk_request_withdraw(struct request *rq, struct io_uring_cmd *cmd, unsigned int issue_flags);
+void ublk_request_put_back(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			   unsigned int issue_flags);
+void ublk_request_deliver(struct request *rq, struct ublk_hands *hands, unsigned int issue_flags);
+void ublk_request_bounce(struct request *rq, unsigned int issue_flags);
+bool ublk_request_finish(struct ublk_slot *slot, struct io_uring_cmd *cmd,
+			 const struct ublk_answer *answer, unsigned int issue_flags);
+int ublk_request_get_data(struct ublk_slot *slot, u64 addr);
+bool ublk_request_addr_is_valid(const struct ublk_slot *slot, u64 addr);
+
+/* inbox.c: a struct request on its way to the server's task */
+blk_status_t ublk_request_dispatch(struct request *rq);
+void ublk_request_recall(struct llist_node *inbox);
 
 /**
  * struct ublk_copy - a copy under way
@@ -372,21 +492,40 @@ struct ublk_copy {
  */
 #define UBLK_FAULT_TRIES	64
 
+/**
+ * enum ublk_copied - what became of a copy between a request and a buffer of the server
+ *
+ * @UBLK_COPIED:		all is there
+ * @UBLK_COPY_BAD_BUFFER:	that is no such buffer
+ * @UBLK_COPY_LOST:		the server dies, so who copied owns neither request nor slot any
+ *				more, but for the command that was in it
+ */
+enum ublk_copied {
+	UBLK_COPIED,
+	UBLK_COPY_BAD_BUFFER,
+	UBLK_COPY_LOST,
+};
+
 /* copy.c: request data <-> server memory */
+extern struct ublk_hands ublk_empty_hands;
 bool ublk_copy_bvec(struct ublk_copy *copy, const struct bio_vec *bvec);
 bool ublk_copy_fault_in(struct ublk_server *server, const struct iov_iter *user, size_t bytes,
 			bool to_user);
-int ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr, size_t bytes,
-			  bool to_user);
+enum ublk_copied ublk_copy_with_server(struct request *rq, enum ublk_slot_state owner, u64 addr,
+				       size_t bytes, bool to_user, struct ublk_hands *hands);
 size_t ublk_copy_to_iter(struct request *rq, size_t offset, struct iov_iter *to);
 size_t ublk_copy_from_iter(struct request *rq, size_t offset, struct iov_iter *from);
 void ublk_copy_zeroes(struct request *rq, size_t offset, size_t len);
 
+/* filled.c: how much of a READ has been written */
+size_t ublk_filled_claim(struct request *rq, size_t start, size_t end);
+void ublk_filled_disclaim(struct request *rq, size_t reached, size_t end);
+void ublk_filled_all(struct request *rq);
+void ublk_filled_judge(struct request *rq, struct ublk_outcome *outcome);
+
 /* user_copy.c: the server moves data with pread() and pwrite() */
-void ublk_user_copy_fill(struct request *rq);
 ssize_t ublk_user_copy_read(struct kiocb *iocb, struct iov_iter *to);
 ssize_t ublk_user_copy_write(struct kiocb *iocb, struct iov_iter *from);
-void ublk_user_copy_judge(struct request *rq, struct ublk_outcome *outcome);
 
 /* zerocopy.c: a request's pages in a ring's buffer table */
 int ublk_zerocopy_register(struct ublk_slot *slot, struct io_uring_cmd *cmd, u64 index,
@@ -400,16 +539,31 @@ bool ublk_zerocopy_attach(struct ublk_slot *slot, struct request *rq, struct io_
 void ublk_zerocopy_detach(struct ublk_slot *slot, struct io_uring_cmd *cmd,
 			  unsigned int issue_flags);
 
-/* batch.c: one command for many tags */
+/* batch.c: one command tells of many requests */
 int ublk_batch_init(struct ublk_queue *queue);
 void ublk_batch_free(struct ublk_queue *queue);
 void ublk_batch_dispatch(struct ublk_queue *queue, struct ublk_request *pdu);
-int ublk_batch_handle(struct ublk_server *server, struct io_uring_cmd *cmd, int opcode,
-		      unsigned int issue_flags);
+int ublk_batch_fetch(struct ublk_queue *queue, struct io_uring_cmd *cmd,
+		     const struct ublk_batch_io *header, unsigned int issue_flags);
 void ublk_batch_cancel(struct io_uring_cmd *cmd, unsigned int issue_flags);
 bool ublk_batch_has_parked(struct ublk_queue *queue);
+struct ublk_batch_picture ublk_batch_look(struct ublk_queue *queue);
 bool ublk_batch_close(struct ublk_queue *queue);
 void ublk_batch_reopen(struct ublk_queue *queue);
+
+/* elements.c: one command for many tags */
+int ublk_batch_handle(struct ublk_server *server, struct io_uring_cmd *cmd, int opcode,
+		      unsigned int issue_flags);
+
+static inline void ublk_device_put(struct ublk_device *dev)
+{
+	put_device(&dev->chardev);
+}
+
+static inline struct ublksrv_io_desc *ublk_queue_desc(const struct ublk_queue *queue, u16 tag)
+{
+	return queue->descs + (size_t)tag * queue->desc_size;
+}
 
 /* How data moves that neither the driver copies nor the server maps. */
 #define UBLK_F_MOVED_BY_SERVER	\

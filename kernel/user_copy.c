@@ -48,63 +48,15 @@ static struct ublk_slot *ublk_user_copy_find(struct ublk_device *dev, loff_t pos
 	return &dev->queues[queue].slots[tag];
 }
 
-/* Returns how far the data were filled before. */
-static size_t ublk_user_copy_claim(struct request *rq, size_t start, size_t end)
-{
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-	size_t filled;
-
-	/*
-	 * Zeroed before anybody can claim what lies behind the gap. Who comes later writes there
-	 * after us; who came earlier is in front of it.
-	 */
-	guard(spinlock)(&pdu->filled_lock);
-	filled = pdu->filled;
-	if (start > filled)
-		ublk_copy_zeroes(rq, filled, start - filled);
-	pdu->filled = max(filled, end);
-	return filled;
-}
-
-/* Of what was claimed up to @end, only what is before @reached was written. */
-static void ublk_user_copy_disclaim(struct request *rq, size_t reached, size_t end)
-{
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-
-	guard(spinlock)(&pdu->filled_lock);
-	if (reached >= end)
-		return;
-	if (pdu->filled == end)
-		pdu->filled = reached;
-	else
-		ublk_copy_zeroes(rq, reached, end - reached);
-}
-
-/*
- * What a READ's pages held before is the kernel's, and must not get out wherever the server leaves
- * a gap, in whatever order its threads write.
- */
 static size_t ublk_user_copy_write_data(struct request *rq, size_t start, struct iov_iter *from,
 					size_t wanted)
 {
-	size_t filled = ublk_user_copy_claim(rq, start, start + wanted);
+	size_t filled = ublk_filled_claim(rq, start, start + wanted);
 	size_t done = ublk_copy_from_iter(rq, start, from);
 
 	if (unlikely(done < wanted))
-		ublk_user_copy_disclaim(rq, max(filled, start + done), start + wanted);
+		ublk_filled_disclaim(rq, max(filled, start + done), start + wanted);
 	return done;
-}
-
-/**
- * ublk_user_copy_fill() - the server can write to all of a request's pages from now on, unseen
- * @rq: the request, which the caller holds
- */
-void ublk_user_copy_fill(struct request *rq)
-{
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-
-	guard(spinlock)(&pdu->filled_lock);
-	pdu->filled = SIZE_MAX;
 }
 
 /*
@@ -199,24 +151,4 @@ ssize_t ublk_user_copy_read(struct kiocb *iocb, struct iov_iter *to)
 ssize_t ublk_user_copy_write(struct kiocb *iocb, struct iov_iter *from)
 {
 	return ublk_user_copy(iocb, from, false);
-}
-
-/**
- * ublk_user_copy_judge() - is what was read from the disk what the server wrote?
- * @rq: nobody uses it any more
- * @outcome: corrected if it claims bytes that nobody has written
- *
- * A server that moves no data at all (a null device) reads as zeroes, never as what was in the
- * pages before. One that moved some, but claims more behind it, is broken.
- */
-void ublk_user_copy_judge(struct request *rq, struct ublk_outcome *outcome)
-{
-	struct ublk_request *pdu = blk_mq_rq_to_pdu(rq);
-
-	if (req_op(rq) != REQ_OP_READ || pdu->filled >= outcome->bytes)
-		return;
-	if (pdu->filled)
-		*outcome = (struct ublk_outcome) { .status = BLK_STS_IOERR };
-	else
-		ublk_copy_zeroes(rq, 0, outcome->bytes);
 }

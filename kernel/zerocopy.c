@@ -24,7 +24,7 @@ static int ublk_zerocopy_put(struct io_uring_cmd *cmd, struct request *rq, unsig
 			     unsigned int issue_flags)
 {
 	/* Whoever reads into the pages is not seen: take it that the whole is written. */
-	ublk_user_copy_fill(rq);
+	ublk_filled_all(rq);
 	return io_buffer_register_request(cmd, rq, ublk_zerocopy_release, index, issue_flags);
 }
 

@@ -8,6 +8,7 @@
 #include <linux/blkdev.h>
 #include <linux/log2.h>
 #include <linux/mm.h>
+#include <linux/sizes.h>
 
 #include "ublk.h"
 #include "zoned.h"
@@ -15,16 +16,31 @@
 /* A request for a report is at most that large. */
 #define UBLK_REPORT_PAGES	16
 
+/* Kernels keep up to a byte for each zone, in one piece, and count zones in 32 bits. */
+#define UBLK_MAX_ZONES		SZ_4M
+
+static u64 ublk_zoned_count(const struct ublk_param_basic *basic)
+{
+	return basic->dev_sectors >> ilog2(basic->chunk_sectors);
+}
+
 bool ublk_zoned_params_are_valid(const struct ublk_params *params)
 {
 	const struct ublk_param_basic *basic = &params->basic;
 	const struct ublk_param_zoned *zoned = &params->zoned;
-	u64 zones;
 
-	if (!is_power_of_2(basic->chunk_sectors) || !zoned->max_zone_append_sectors)
+	if (!is_power_of_2(basic->chunk_sectors))
 		return false;
-	zones = basic->dev_sectors >> ilog2(basic->chunk_sectors);
-	return zoned->max_open_zones <= zones && zoned->max_active_zones <= zones;
+	/* The smaller zone at the end counts, too. */
+	if (ublk_zoned_count(basic) >= UBLK_MAX_ZONES)
+		return false;
+	if (!ublk_params_whole_blocks(params, zoned->max_zone_append_sectors))
+		return false;
+	/* What is open is active, too. */
+	if (zoned->max_active_zones && zoned->max_open_zones > zoned->max_active_zones)
+		return false;
+	return zoned->max_open_zones <= ublk_zoned_count(basic) &&
+	       zoned->max_active_zones <= ublk_zoned_count(basic);
 }
 
 void ublk_zoned_limit(const struct ublk_params *params, struct queue_limits *limits)
@@ -34,7 +50,8 @@ void ublk_zoned_limit(const struct ublk_params *params, struct queue_limits *lim
 	limits->features |= BLK_FEAT_ZONED;
 	limits->max_open_zones = zoned->max_open_zones;
 	limits->max_active_zones = zoned->max_active_zones;
-	limits->max_hw_zone_append_sectors = zoned->max_zone_append_sectors;
+	limits->max_hw_zone_append_sectors =
+		ublk_params_whole_blocks(params, zoned->max_zone_append_sectors);
 }
 
 /* The protocol's name of the operation, or -1. */
@@ -77,13 +94,16 @@ void ublk_zoned_describe(struct request *rq, struct ublksrv_io_desc *desc)
  * @rq: a REQ_OP_ZONE_APPEND that was done completely
  * @sector: what the server says
  *
- * Return: BLK_STS_OK, and the block layer is told, or BLK_STS_IOERR if that is not in the zone.
+ * Return: BLK_STS_OK, and the block layer is told, or BLK_STS_IOERR if that is not in the zone, or
+ * in the middle of a block.
  */
 blk_status_t ublk_zoned_append(struct request *rq, u64 sector)
 {
 	u64 zone_sectors = rq->q->limits.chunk_sectors;
 	u64 zone = blk_rq_pos(rq);
 
+	if (!IS_ALIGNED(sector, queue_logical_block_size(rq->q) >> SECTOR_SHIFT))
+		return BLK_STS_IOERR;
 	if (sector < zone || sector - zone > zone_sectors - blk_rq_sectors(rq))
 		return BLK_STS_IOERR;
 	rq->__sector = sector;

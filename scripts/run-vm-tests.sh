@@ -16,6 +16,8 @@ usage: scripts/run-vm-tests.sh [OPTION]... [SUITE | SUITE/TEST | smoke]...
   --no-module    test without any driver
   --built-in     test with our driver in the kernel that --image names
   --timeout S    host seconds for the whole run (default 3000, on debug kernels five times that)
+  --full-machine test on a machine with all that usually looks at new disks: see scripts/vm
+  --udev RULES   own or machine: see scripts/vm
   --memory MB    memory of the guest
   --append ARGS  more kernel parameters
   --image FILE   boot this vmlinux, with the kernel's modules
@@ -34,12 +36,12 @@ RUN_OPTIONS=()
 TESTS=()
 while [ $# -gt 0 ]; do
     case $1 in
-    --kernel | --timeout | --memory | --append | --image | --copy)
+    --kernel | --timeout | --memory | --append | --image | --copy | --udev)
         [ $# -ge 2 ] || die "$1 needs a value"
         case $1 in
         --kernel) KERNEL=$2 ;;
         --timeout) TIMEOUT=$2 ;;
-        --memory | --append | --image) VM_OPTIONS+=("$1" "$2") ;;
+        --memory | --append | --image | --udev) VM_OPTIONS+=("$1" "$2") ;;
         --copy) RUN_OPTIONS+=(--copy "$2") ;;
         esac
         shift
@@ -48,6 +50,7 @@ while [ $# -gt 0 ]; do
         MODULE=${1#--}
         VM_OPTIONS+=("$1")
         ;;
+    --full-machine) VM_OPTIONS+=("$1") ;;
     --full)
         export UBLK_TEST_STRESS=full
         : "${TIMEOUT:=43200}"

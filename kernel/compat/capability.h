@@ -18,4 +18,7 @@
 /* A disk's metadata format is part of its queue limits. */
 #define UBLK_CAN_INTEGRITY	COMPAT_HAVE_INTEGRITY_LIMITS
 
+/* The block layer computes checksums of data that lie in any pieces of memory. */
+#define UBLK_CAN_SPLIT_INTERVALS	COMPAT_HAVE_INTEGRITY_SPLIT
+
 #endif

@@ -37,6 +37,19 @@ static inline void compat_io_uring_cmd_done(struct io_uring_cmd *cmd, s32 result
 #endif
 
 /*
+ * io_uring_cmd_complete_in_task() for those who have nothing else that keeps the ring: io_uring
+ * looks at it once more when the command can have been completed already, with the ring's last
+ * reference.
+ */
+#define ublk_cmd_send_to_task(cmd, callback) do {				\
+	struct percpu_ref *ring = &cmd_to_io_kiocb(cmd)->ctx->refs;		\
+										\
+	percpu_ref_get(ring);							\
+	io_uring_cmd_complete_in_task(cmd, callback);				\
+	percpu_ref_put(ring);							\
+} while (0)
+
+/*
  * ublk_cmd_payload(cmd, type): the command bytes of a 64-byte SQE; ublk_cmd_payload128() those
  * of a 128-byte one, only for a command issued with IO_URING_F_SQE128. Userspace may change them
  * at any time: read each byte once. Both are valid during ->uring_cmd() only.

@@ -27,6 +27,12 @@ static inline void vm_flags_clear(struct vm_area_struct *vma, unsigned long flag
 	lockdep_assert_held_write(&vma->vm_mm->mmap_lock);
 	vma->vm_flags &= ~flags;
 }
+
+static inline void vm_flags_set(struct vm_area_struct *vma, unsigned long flags)
+{
+	lockdep_assert_held_write(&vma->vm_mm->mmap_lock);
+	vma->vm_flags |= flags;
+}
 #endif
 
 #if !COMPAT_HAVE_CLASS_CREATE_1_ARG	/* v6.4 */

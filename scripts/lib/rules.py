@@ -5,11 +5,13 @@
 Prints one line per offence, FILE:LINE: MESSAGE, and exits with 1 if there is any.
 """
 
+import functools
 import os
 import re
 import sys
 
 MAX_FILE_LINES = 800
+MAX_KERNEL_FILE_LINES = 600
 MAX_FUNCTION_LINES = 80
 C_SUFFIXES = (".c", ".h", ".cpp")
 
@@ -47,8 +49,9 @@ def api_conditionals(path):
 
 def file_length(path):
     lines = len(read_lines(path))
-    if lines > MAX_FILE_LINES:
-        yield lines, f"{lines} lines, more than {MAX_FILE_LINES}"
+    most = MAX_KERNEL_FILE_LINES if is_under(path, "kernel") else MAX_FILE_LINES
+    if lines > most:
+        yield lines, f"{lines} lines, more than {most}"
 
 
 def spdx(path):
@@ -145,10 +148,71 @@ def function_length(path):
             yield first, f"function of {length} lines, more than {MAX_FUNCTION_LINES}"
 
 
+def kernel_order():
+    """The files of kernel/ from the ground up, as the documentation lists them."""
+    listed = "\n".join(read_lines("Documentation/architecture.rst"))
+    listed = listed.split(".. order of kernel/", 1)[1].split("::", 1)[1]
+    block = re.match(r"\s*\n((?:[ \t]+[^\n]*\n|\n)*)", listed).group(1)
+    return re.findall(r"[\w-]+\.c", block)
+
+
+@functools.cache
+def kernel_symbols():
+    """Which file defines a name that other files can use: functions and data alike."""
+    owners = {}
+    definition = re.compile(
+        r"^(?!static\b|extern\b|typedef\b)[a-z][^;{}()=]*?\b(ublk_\w+)(?:\([^;{}]*\)\s*\{|\s*(?:=|;|\[))",
+        re.M,
+    )
+    for name in kernel_order():
+        path = os.path.join("kernel", name)
+        if os.path.exists(path):
+            text = without_comments_and_strings("\n".join(read_lines(path)))
+            owners.update((symbol, name) for symbol in definition.findall(text))
+    return owners
+
+
+def kernel_layers(path):
+    """What a file of kernel/ names stands below it: no circle of calls or includes.
+
+    A name counts wherever it stands. A function whose address goes into a table, a work item or
+    a callback is known to the file that puts it there, and a table to the file that hands it out:
+    what is reached that way is called from below, but by a pointer that somebody above has set.
+    compat/ stands below everything.
+    """
+    order = kernel_order()
+    if path == "Documentation/architecture.rst":
+        for name in order:
+            if not os.path.exists(os.path.join("kernel", name)):
+                yield 1, f"lists kernel/{name}, which is not there"
+    if not is_under(path, "kernel") or not path.endswith((".c", ".h")):
+        return
+    name = path.split("/", 1)[1]
+    source = name[:-1] + "c"
+    in_compat = name.startswith("compat/")
+    if source not in order and not in_compat:
+        # Headers that are nobody's own are for all: types, and what can be called.
+        if name.endswith(".c"):
+            yield 1, "not in the order of files in Documentation/architecture.rst"
+        return
+    height = -1 if in_compat else order.index(source)
+    for number, line in enumerate([] if in_compat else read_lines(path), 1):
+        header = re.match(r'\s*#\s*include\s*"(\w+)\.h"', line)
+        if header and header.group(1) + ".c" in order[height + 1 :]:
+            yield number, f"{name} includes {header.group(1)}.h, which stands above it"
+    text = without_comments_and_strings("\n".join(read_lines(path)))
+    for number, line in enumerate(text.split("\n"), 1):
+        for symbol in re.findall(r"\bublk_\w+", line):
+            owner = kernel_symbols().get(symbol)
+            if owner and order.index(owner) > height:
+                yield number, f"{name} uses {symbol} of {owner}, which stands above it"
+
+
 RULES = {
     "api-conditionals": api_conditionals,
     "file-length": file_length,
     "function-length": function_length,
+    "kernel-layers": kernel_layers,
     "lost-failures": lost_failures,
     "machine-paths": machine_paths,
     "spdx": spdx,

@@ -9,7 +9,10 @@ for _ in 1 2; do
     dev=$(add_dev ram size=16M)
     kill_server "$dev"
 done
+pictures=/sys/kernel/debug/ublk
+[ "$(find "$pictures" -name "ublkc*" | wc -l)" -eq 2 ] || fail "pictures: $(ls "$pictures")"
 unload_module
+[ ! -e "$pictures" ] || fail "left: $(find "$pictures")"
 [ -z "$(find /dev -name "ublk[bc]*")" ] || fail "left: $(find /dev -name "ublk[bc]*")"
 load_module
 # What the dead servers left in the state directory must not confuse anybody.

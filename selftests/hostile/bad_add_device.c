@@ -6,6 +6,12 @@
 // # timeout: 120
 #include <kselftest_harness.h>
 
+#include <fcntl.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+
+#include <linux/userfaultfd.h>
+
 #include "raw.h"
 
 #define TEST_ID 77
@@ -237,6 +243,53 @@ TEST(an_answer_nobody_can_receive_leaves_no_device)
 	EXPECT_EQ(-EFAULT, raw_add_info(info));
 	EXPECT_EQ(-ENODEV, raw_delete(TEST_ID));
 	EXPECT_EQ(0, raw_reuse(TEST_ID));
+}
+
+/* A page that can be read, while who writes to it waits for us; -1 without userfaultfd. */
+static int protect(void *page)
+{
+	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_PAGEFAULT_FLAG_WP };
+	struct uffdio_register range = {
+		.range = { .start = (unsigned long)page, .len = 4096 },
+		.mode = UFFDIO_REGISTER_MODE_WP,
+	};
+	struct uffdio_writeprotect write = {
+		.range = range.range, .mode = UFFDIO_WRITEPROTECT_MODE_WP,
+	};
+	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
+
+	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range) ||
+	    ioctl(fd, UFFDIO_WRITEPROTECT, &write))
+		return -1;
+	return fd;
+}
+
+/* Nobody is told of the device, and a signal has come: the device goes all the same. */
+TEST(whose_answer_cannot_be_written_leaves_no_device)
+{
+	struct ublksrv_ctrl_cmd command = raw_command_for(TEST_ID);
+	struct ublksrv_ctrl_dev_info *info = (void *)raw_pages(4096);
+	struct ublksrv_ctrl_dev_info again = raw_info(1, 4);
+	struct raw_control control;
+	struct uffd_msg message;
+	int fd;
+
+	*info = raw_info(1, 4);
+	info->dev_id = TEST_ID;
+	fd = protect(info);
+	ASSERT_LE(0, fd);
+	command.addr = (unsigned long)info;
+	command.len = sizeof(*info);
+	ASSERT_EQ(0, raw_control_begin(&control, UBLK_U_CMD_ADD_DEV, &command));
+	ASSERT_EQ(sizeof(message), read(fd, &message, sizeof(message)));
+	ASSERT_EQ(0, raw_control_cancel(&control));
+	ASSERT_EQ(0, mprotect(info, 4096, PROT_READ));
+	close(fd);
+	EXPECT_EQ(-EFAULT, raw_control_wait(&control, RAW_DEADLINE));
+	raw_control_end(&control);
+
+	again.dev_id = TEST_ID;
+	EXPECT_EQ(0, try_add(_metadata, &again));
 }
 
 TEST_HARNESS_MAIN

@@ -111,6 +111,32 @@ TEST_F(params, discard)
 	REFUSED(p.discard.max_discard_segments = 0xffff);
 	ACCEPTED(p.discard.max_discard_sectors = 0; p.discard.max_discard_segments = 0);
 	ACCEPTED(p.discard.max_write_zeroes_sectors = 0);
+	/* kernels shift and mask it in 32 bits, and cut a discard where a granule ends */
+	REFUSED(p.discard.discard_granularity = 3);
+	REFUSED(p.discard.discard_granularity = 511);
+	REFUSED(p.discard.discard_granularity = 4097);
+	REFUSED(p.discard.discard_granularity = 0x80000200);
+	REFUSED(p.discard.discard_granularity = UINT32_MAX);
+	REFUSED(p.discard.discard_granularity = 4608; p.basic.logical_bs_shift = 12);
+	REFUSED(p.discard.discard_alignment = 1);
+	REFUSED(p.discard.discard_alignment = UINT32_MAX);
+	REFUSED(p.discard.discard_alignment = 512; p.basic.logical_bs_shift = 12);
+	/* a discard may be a granule long */
+	REFUSED(p.discard.max_discard_sectors = 7);
+	REFUSED(p.discard.discard_granularity = 1 << 20; p.discard.max_discard_sectors = 2047);
+	/* what a server takes over from its backing: thin provisioning has any multiple of 64 KiB */
+	ACCEPTED(p.discard.discard_granularity = 196608);
+	ACCEPTED(p.discard.discard_granularity = 1 << 20);
+	ACCEPTED(p.discard.discard_granularity = 512; p.basic.logical_bs_shift = 12);
+	ACCEPTED(p.discard.discard_granularity = 0x80000000;
+		 p.discard.max_discard_sectors = 0x7fffff);
+	ACCEPTED(p.discard.discard_granularity = 4608);
+	ACCEPTED(p.discard.discard_alignment = 512);
+	ACCEPTED(p.discard.max_discard_sectors = 8);
+	ACCEPTED(p.discard.max_discard_sectors = UINT32_MAX);
+	ACCEPTED(p.discard.max_write_zeroes_sectors = UINT32_MAX);
+	/* nobody looks at it */
+	ACCEPTED(p.discard.max_discard_sectors = 0; p.discard.discard_granularity = 3);
 	/* without its type nobody looks at it */
 	ACCEPTED(p.types = UBLK_PARAM_TYPE_BASIC; p.discard.max_discard_segments = 9);
 }
@@ -158,6 +184,99 @@ TEST_F(params, device_numbers_are_read_only)
 	EXPECT_LT(1, seen.devt.char_major);
 	EXPECT_EQ(self->device.id, seen.devt.char_minor);
 	EXPECT_EQ(0, seen.devt.disk_major);
+}
+
+/* Whether a device with @features takes parameters, which is deleted again. */
+static int set_with(struct __test_metadata *_metadata, __u64 features,
+		    const struct ublk_params *params)
+{
+	struct ublksrv_ctrl_dev_info info = raw_info(1, 2);
+	int ret;
+
+	info.flags = features;
+	ASSERT_EQ(0, raw_add_info(&info));
+	if ((info.flags & features) != features)
+		ret = -EOPNOTSUPP;
+	else
+		ret = raw_set_params(info.dev_id, params);
+	EXPECT_EQ(0, raw_delete(info.dev_id));
+	return ret;
+}
+
+#define SPECIAL(features, expected, change) do { \
+	struct ublk_params p = self->good; \
+	int ret; \
+	change; \
+	ret = set_with(_metadata, features, &p); \
+	if (ret != -EOPNOTSUPP) { \
+		EXPECT_EQ(expected, ret) { \
+			TH_LOG("with %s", #change); \
+		} \
+	} \
+} while (0)
+
+#define ZONES(expected, change)	\
+	SPECIAL(UBLK_F_ZONED | UBLK_F_USER_COPY, expected, change)
+
+/* Kernels have a bitmap or an array of all zones, and count them in 32 bits. */
+TEST_F(params, zones)
+{
+	self->good.types = UBLK_PARAM_TYPE_BASIC | UBLK_PARAM_TYPE_ZONED;
+	self->good.basic.chunk_sectors = 8;
+	self->good.basic.dev_sectors = 800;
+	self->good.zoned.max_zone_append_sectors = 8;
+	ZONES(0, p.zoned.max_open_zones = 100; p.zoned.max_active_zones = 100);
+	ZONES(0, p.zoned.max_active_zones = 1);
+	ZONES(0, p.zoned.max_open_zones = 100);
+	ZONES(0, p.zoned.max_zone_append_sectors = UINT32_MAX);
+	ZONES(0, p.basic.dev_sectors = 8ULL << 21);
+	ZONES(0, p.basic.chunk_sectors = 0x80000000; p.basic.dev_sectors = 1ULL << 40);
+	ZONES(-EINVAL, p.basic.chunk_sectors = 0);
+	ZONES(-EINVAL, p.basic.chunk_sectors = 24);
+	ZONES(-EINVAL, p.basic.chunk_sectors = 4; p.basic.logical_bs_shift = 12);
+	ZONES(-EINVAL, p.zoned.max_open_zones = 101);
+	ZONES(-EINVAL, p.zoned.max_active_zones = 101);
+	/* what is open is active */
+	ZONES(-EINVAL, p.zoned.max_open_zones = 5; p.zoned.max_active_zones = 4);
+	ZONES(-EINVAL, p.zoned.max_zone_append_sectors = 0);
+	ZONES(-EINVAL, p.zoned.max_zone_append_sectors = 7; p.basic.logical_bs_shift = 12);
+	ZONES(-EINVAL, p.basic.dev_sectors = 8ULL << 22);
+	ZONES(-EINVAL, p.basic.dev_sectors = 8ULL << 32);
+	ZONES(-EINVAL, p.basic.dev_sectors = (8ULL << 32) + 8);
+	ZONES(-EINVAL, p.basic.dev_sectors = 1ULL << 53);
+}
+
+#define METADATA(expected, change) \
+	SPECIAL(UBLK_F_INTEGRITY | UBLK_F_USER_COPY, expected, change)
+
+TEST_F(params, metadata)
+{
+	self->good.types = UBLK_PARAM_TYPE_BASIC | UBLK_PARAM_TYPE_INTEGRITY;
+	self->good.basic.logical_bs_shift = 12;
+	self->good.integrity = (struct ublk_param_integrity) {
+		.flags = 3,
+		.interval_exp = 12,
+		.metadata_size = 8,
+		.csum_type = 2,
+	};
+	METADATA(0, p.integrity.interval_exp = 9);
+	METADATA(0, p.integrity.metadata_size = 255; p.integrity.pi_offset = 247);
+	METADATA(0, p.integrity.metadata_size = 16; p.integrity.csum_type = 4);
+	METADATA(0, p.integrity.csum_type = 0; p.integrity.flags = 1;
+		 p.integrity.metadata_size = 1);
+	METADATA(0, p.integrity.max_integrity_segments = 1);
+	METADATA(-EINVAL, p.integrity.interval_exp = 8);
+	METADATA(-EINVAL, p.integrity.interval_exp = 13);
+	METADATA(-EINVAL, p.integrity.interval_exp = 255);
+	METADATA(-EINVAL, p.integrity.metadata_size = 0);
+	METADATA(-EINVAL, p.integrity.metadata_size = 7);
+	METADATA(-EINVAL, p.integrity.metadata_size = 15; p.integrity.csum_type = 4);
+	METADATA(-EINVAL, p.integrity.pi_offset = 1);
+	METADATA(-EINVAL, p.integrity.pi_offset = 255);
+	METADATA(-EINVAL, p.integrity.csum_type = 3);
+	METADATA(-EINVAL, p.integrity.csum_type = 255);
+	METADATA(-EINVAL, p.integrity.flags = 4);
+	METADATA(-EINVAL, p.integrity.csum_type = 0; p.integrity.flags = 2);
 }
 
 /* A kind that the device has no feature for is refused, or dropped as one of the future. */

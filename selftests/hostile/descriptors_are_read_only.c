@@ -47,6 +47,24 @@ static int try_map(int fd, size_t length, int protection, int flags, off_t offse
 	return 0;
 }
 
+/* What users of the disk do is no business of the server's children. */
+TEST_F(map, is_no_childs)
+{
+	char *map = mmap(NULL, self->length, PROT_READ, MAP_SHARED, self->chr,
+			 raw_descriptor_offset(0));
+	pid_t child;
+
+	ASSERT_NE(MAP_FAILED, map);
+	child = raw_fork();
+	if (!child) {
+		unsigned char there;
+
+		_exit(mincore(map, 4096, &there) == 0 || errno != ENOMEM);
+	}
+	EXPECT_EQ(0, raw_reap(child, RAW_DEADLINE));
+	EXPECT_EQ(0, munmap(map, self->length));
+}
+
 TEST_F(map, every_queue_is_readable)
 {
 	unsigned int queue;

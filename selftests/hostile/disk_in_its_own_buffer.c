@@ -3,6 +3,9 @@
  * A server waits for the disk it serves: its buffer is a mapping of the disk, or it reads it, and the
  * only tag is the one it is working on; or it opens the disk, which its partitions are looked for on.
  * That helps nobody, but a process that is killed dies, the I/O ends, and the device can be deleted.
+ *
+ * With several queues on one thread there are tags, too, whose commands wait while it does: to answer
+ * them somebody could have to wait for what the thread holds.
  */
 // # timeout: 120
 #include <kselftest_harness.h>
@@ -10,6 +13,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/mman.h>
@@ -44,23 +48,24 @@ static int open_own_disk(const struct raw_device *device, struct own_disk *disk)
 }
 
 static void wait_for_oneself(struct raw_server *server, enum waits_in where,
-			     const struct own_disk *disk)
+			     const struct own_disk *disk, unsigned int queue)
 {
+	off_t data = UBLKSRV_IO_BUF_OFFSET + ((off_t)queue << UBLK_QID_OFF);
 	__u64 map = (unsigned long)disk->map;
 	char buffer[BYTES];
 
 	switch (where) {
 	case COMMIT:
-		raw_io_command(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, 0, 0, BYTES, map);
+		raw_io_command(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, queue, 0, BYTES, map);
 		break;
 	case DELIVERY:
-		raw_io_command(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, 0, 0, -EIO, map);
+		raw_io_command(server, UBLK_U_IO_COMMIT_AND_FETCH_REQ, queue, 0, -EIO, map);
 		break;
 	case GET_DATA:
-		raw_io_command(server, UBLK_U_IO_NEED_GET_DATA, 0, 0, 0, map);
+		raw_io_command(server, UBLK_U_IO_NEED_GET_DATA, queue, 0, 0, map);
 		break;
 	case USER_COPY:
-		if (pwrite(server->chr, disk->map, BYTES, UBLKSRV_IO_BUF_OFFSET) < 0)
+		if (pwrite(server->chr, disk->map, BYTES, data) < 0)
 			_exit(1);
 		break;
 	case READING:
@@ -86,7 +91,7 @@ static void serve(struct raw_device *device, struct raw_shared *shared, enum wai
 		_exit(1);
 	while (raw_catch(&server, &request)) {
 		atomic_fetch_add(&shared->caught, 1);
-		wait_for_oneself(&server, where, &disk);
+		wait_for_oneself(&server, where, &disk, request.queue);
 	}
 	for (;;)
 		pause();
@@ -102,29 +107,58 @@ FIXTURE(server)
 
 FIXTURE_VARIANT(server)
 {
+	unsigned int queues;
 	enum waits_in where;
 	enum raw_io_kind kind;
 	__u64 flags;
 };
 
-FIXTURE_VARIANT_ADD(server, commit) { .where = COMMIT, .kind = RAW_READ };
-FIXTURE_VARIANT_ADD(server, delivery) { .where = DELIVERY, .kind = RAW_WRITE };
+FIXTURE_VARIANT_ADD(server, commit) { .queues = 1, .where = COMMIT, .kind = RAW_READ };
+FIXTURE_VARIANT_ADD(server, delivery) { .queues = 1, .where = DELIVERY, .kind = RAW_WRITE };
 FIXTURE_VARIANT_ADD(server, get_data) {
-	.where = GET_DATA, .kind = RAW_WRITE, .flags = UBLK_F_NEED_GET_DATA,
+	.queues = 1, .where = GET_DATA, .kind = RAW_WRITE, .flags = UBLK_F_NEED_GET_DATA,
 };
 FIXTURE_VARIANT_ADD(server, user_copy) {
-	.where = USER_COPY, .kind = RAW_READ, .flags = UBLK_F_USER_COPY,
+	.queues = 1, .where = USER_COPY, .kind = RAW_READ, .flags = UBLK_F_USER_COPY,
 };
-FIXTURE_VARIANT_ADD(server, reading) { .where = READING, .kind = RAW_READ };
+FIXTURE_VARIANT_ADD(server, reading) { .queues = 1, .where = READING, .kind = RAW_READ };
+
+FIXTURE_VARIANT_ADD(server, commit_of_two) { .queues = 2, .where = COMMIT, .kind = RAW_READ };
+FIXTURE_VARIANT_ADD(server, delivery_of_two) { .queues = 2, .where = DELIVERY, .kind = RAW_WRITE };
+FIXTURE_VARIANT_ADD(server, get_data_of_two) {
+	.queues = 2, .where = GET_DATA, .kind = RAW_WRITE, .flags = UBLK_F_NEED_GET_DATA,
+};
+FIXTURE_VARIANT_ADD(server, user_copy_of_two) {
+	.queues = 2, .where = USER_COPY, .kind = RAW_READ, .flags = UBLK_F_USER_COPY,
+};
+
+/* All of the disk's users use its last queue, the server, too: the commands before it are parked. */
+static int use_last_queue(const struct raw_device *device)
+{
+	struct ublksrv_ctrl_cmd command = raw_command_for(device->id);
+	cpu_set_t set;
+	int ret;
+
+	CPU_ZERO(&set);
+	command.addr = (unsigned long)&set;
+	command.len = sizeof(set);
+	command.data[0] = device->info.nr_hw_queues - 1;
+	ret = raw_control(UBLK_U_CMD_GET_QUEUE_AFFINITY, &command);
+	if (ret)
+		return ret;
+	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
+}
 
 FIXTURE_SETUP(server)
 {
-	struct ublksrv_ctrl_dev_info info = raw_info(1, 1);
+	struct ublksrv_ctrl_dev_info info = raw_info(variant->queues, 1);
 
 	raw_none(&self->device, NULL);
 	info.flags = UBLK_F_NO_AUTO_PART_SCAN | variant->flags;
 	self->shared = raw_share();
 	ASSERT_EQ(0, raw_add_with(&self->device, &info));
+	ASSERT_EQ(variant->queues, self->device.info.nr_hw_queues);
+	ASSERT_EQ(0, use_last_queue(&self->device));
 	self->pid = raw_fork();
 	ASSERT_LE(0, self->pid);
 	if (!self->pid)

@@ -39,6 +39,8 @@ void batch_close(struct batch_server *server)
 static void handle(struct batch_server *server, const struct io_uring_cqe *cqe)
 {
 	unsigned int count = cqe->res > 0 ? cqe->res / sizeof(__u16) : 0, i;
+	const __u16 *tags = server->tags +
+			    (cqe->flags >> IORING_CQE_BUFFER_SHIFT) * RAW_BATCH_TAGS;
 
 	if (cqe->user_data != FETCH_DATA)
 		return;
@@ -47,7 +49,7 @@ static void handle(struct batch_server *server, const struct io_uring_cqe *cqe)
 		server->used++;
 	}
 	for (i = 0; i < count && server->caught < RAW_BATCH_DEPTH; i++)
-		server->queue[server->caught++] = server->tags[i];
+		server->queue[server->caught++] = tags[i];
 	if (!(cqe->flags & IORING_CQE_F_MORE)) {
 		server->fetching = false;
 		server->fetch_result = cqe->res;
@@ -131,18 +133,37 @@ int batch_commit(struct batch_server *server, unsigned int tag, int result)
 	return batch_command(server, UBLK_U_IO_COMMIT_IO_CMDS, &header, &element);
 }
 
-void batch_provide(struct batch_server *server, void *memory, unsigned int bytes)
+static void provide(struct batch_server *server, unsigned int number, void *memory,
+		    unsigned int bytes)
 {
 	struct io_uring_sqe *sqe = raw_ring_sqe(&server->ring);
 
 	sqe->opcode = IORING_OP_PROVIDE_BUFFERS;
 	sqe->fd = 1;
+	sqe->off = number;
 	sqe->addr = (unsigned long)memory;
 	sqe->len = bytes;
 	sqe->buf_group = GROUP;
 	sqe->user_data = PROVIDE_DATA;
 	server->spare++;
 	raw_ring_submit(&server->ring, 0);
+}
+
+void batch_provide(struct batch_server *server, void *memory, unsigned int bytes)
+{
+	provide(server, 0, memory, bytes);
+}
+
+void batch_provide_many(struct batch_server *server, unsigned int count)
+{
+	unsigned int i;
+
+	for (i = 0; i < count; i++) {
+		provide(server, i, server->tags + i * RAW_BATCH_TAGS,
+			RAW_BATCH_TAGS * sizeof(__u16));
+		/* Each is completed, too. */
+		batch_pump(server, 100);
+	}
 }
 
 void batch_fetch(struct batch_server *server)

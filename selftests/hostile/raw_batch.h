@@ -11,6 +11,8 @@
 /* The largest depth, and the size of the largest request. */
 #define RAW_BATCH_DEPTH 8
 #define RAW_BATCH_BYTES 4096
+/* How many tags a small buffer takes. */
+#define RAW_BATCH_TAGS 32
 
 struct batch_element {
 	struct ublk_elem_header header;
@@ -48,6 +50,8 @@ struct batch_element batch_element(struct batch_server *server, unsigned int tag
 int batch_prep(struct batch_server *server, unsigned int first, unsigned int count);
 int batch_commit(struct batch_server *server, unsigned int tag, int result);
 void batch_provide(struct batch_server *server, void *memory, unsigned int bytes);
+/* Small ones, one behind the other in server.tags. */
+void batch_provide_many(struct batch_server *server, unsigned int count);
 void batch_fetch(struct batch_server *server);
 /* The descriptors are not needed: the one request of the test is known. */
 int batch_commit_all(struct batch_server *server, int result);

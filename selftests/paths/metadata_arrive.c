@@ -277,4 +277,36 @@ TEST_F(metadata, need_valid_parameters)
 	EXPECT_EQ(-EINVAL, raw_add_info(&info));
 }
 
+/*
+ * Data that begin in the middle of a page, and of an interval: each interval has one checksum all the
+ * same. A kernel that cannot compute it may refuse such memory.
+ */
+TEST_F(metadata, of_data_that_lie_anywhere)
+{
+	char *memory = raw_pages(2 * LENGTH);
+	struct raw_request request;
+	struct raw_io io;
+	unsigned int i;
+
+	NEEDS_INTEGRITY();
+	raw_fill(memory + 4, RAW_TEST_OFFSET, LENGTH);
+	ASSERT_EQ(0, raw_io_start(&io, &self->device, RAW_WRITE, memory + 4, LENGTH,
+				  RAW_TEST_OFFSET));
+	while (!atomic_load(&io.done) && !self->server.caught_count)
+		raw_pump(&self->server, 20);
+	if (!self->server.caught_count) {
+		EXPECT_EQ(-EINVAL, raw_io_wait(&io, &self->server, RAW_DEADLINE));
+		return;
+	}
+	ASSERT_TRUE(raw_catch(&self->server, &request));
+	ASSERT_EQ(LENGTH, raw_request_bytes(&request));
+	EXPECT_EQ(BLOCKS * sizeof(struct tuple),
+		  pread(self->server.chr, self->tuples, sizeof(self->tuples),
+			metadata_position(&request, 0)));
+	for (i = 0; i < BLOCKS; i++)
+		EXPECT_EQ(crc16_of(memory + 4 + i * 512, 512), ntohs(self->tuples[i].guard));
+	EXPECT_EQ(RAW_PARKED, raw_commit(&self->server, &request, LENGTH));
+	EXPECT_EQ(LENGTH, raw_io_wait(&io, &self->server, RAW_DEADLINE));
+}
+
 TEST_HARNESS_MAIN

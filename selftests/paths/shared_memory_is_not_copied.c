@@ -422,4 +422,58 @@ TEST(without_the_feature_nothing_is_registered)
 	EXPECT_EQ(0, raw_destroy(&device));
 }
 
+#define ALLOCATIONS TRACING "/events/kmem/mm_page_alloc/"
+
+/* Pages of which no two are neighbours in memory: those between are in another mapping. */
+static char *lone_pages(size_t bytes)
+{
+	char *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	char *others = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	size_t at;
+
+	for (at = 0; at < bytes; at += 4096)
+		memory[at] = others[at] = 1;
+	munmap(others, bytes);
+	return memory;
+}
+
+/*
+ * Whoever closes the device waits for who changes the table of pages, and so does the next server: it
+ * must not wait for I/O, for that may be the disk's own.
+ */
+TEST(tables_are_made_without_io)
+{
+	struct ublksrv_ctrl_dev_info info = raw_info(1, 1);
+	const size_t bytes = 8 << 20;
+	char *memory = lone_pages(bytes);
+	struct raw_device device;
+	unsigned int allocations = 0;
+	char line[512];
+	FILE *trace;
+
+	info.flags = UBLK_F_SHMEM_ZC;
+	ASSERT_EQ(0, raw_add_with(&device, &info));
+	ASSERT_EQ(0, write_file(ALLOCATIONS "filter", "order >= 4 && comm ~ \"iou-wrk*\""));
+	ASSERT_EQ(0, write_file(TRACING "/trace", ""));
+	ASSERT_EQ(0, write_file(ALLOCATIONS "enable", "1"));
+	EXPECT_EQ(0, reg_memory(device.id, memory, bytes, 0));
+	EXPECT_EQ(0, unreg(device.id, 0));
+	EXPECT_EQ(0, write_file(ALLOCATIONS "enable", "0"));
+	EXPECT_EQ(0, write_file(ALLOCATIONS "filter", "0"));
+
+	trace = fopen(TRACING "/trace", "r");
+	ASSERT_NE(NULL, trace);
+	while (fgets(line, sizeof(line), trace)) {
+		if (!strstr(line, "mm_page_alloc:"))
+			continue;
+		allocations++;
+		EXPECT_EQ(NULL, strstr(line, "GFP_KERNEL"))
+			TH_LOG("%s", line);
+	}
+	fclose(trace);
+	EXPECT_LE(1, allocations);
+	munmap(memory, bytes);
+	EXPECT_EQ(0, raw_destroy(&device));
+}
+
 TEST_HARNESS_MAIN

@@ -164,6 +164,16 @@ TEST_F(zoned, name) \
 
 LIE(an_append_to_the_zone_before_fails, APPEND_BEFORE)
 LIE(an_append_behind_the_zone_fails, APPEND_BEHIND)
+
+TEST_F(zoned, an_append_to_the_middle_of_a_block_fails)
+{
+	if (zonefs_is_broken())
+		SKIP(return, "this kernel's zonefs cannot append");
+	self->device.params.basic.logical_bs_shift = 12;
+	ASSERT_EQ(0, raw_set_params(self->device.id, &self->device.params));
+	append_with(_metadata, self, APPEND_ASKEW);
+}
+
 LIE(a_short_append_fails, APPEND_SHORT)
 
 TEST_HARNESS_MAIN

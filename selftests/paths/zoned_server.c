@@ -124,6 +124,8 @@ static int append(struct raw_server *server, struct disk *disk, const struct raw
 		*where = zone_start(zone) - 8;
 	if (disk->lie == APPEND_BEHIND)
 		*where = zone_start(zone + 1);
+	if (disk->lie == APPEND_ASKEW)
+		*where += 1;
 	return disk->lie == APPEND_SHORT ? ret / 2 : ret;
 }
 

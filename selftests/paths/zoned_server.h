@@ -31,6 +31,7 @@ enum lie {
 	ERROR,
 	APPEND_BEFORE,	/* data went to the zone before */
 	APPEND_BEHIND,
+	APPEND_ASKEW,	/* in the middle of a block */
 	APPEND_SHORT,
 };
 

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #define BOB 1001
 #define CONTROL "/dev/ublk-control"
 #define LIMIT "/sys/module/ublk_drv/parameters/ublks_max"
+#define CGROUP "/tmp/charged"
 
 /* The saved ids stay root's, so that the test can be somebody else again. */
 static void become_root(void)
@@ -283,6 +285,128 @@ TEST_F(user, can_have_only_so_many)
 	become_root();
 	EXPECT_EQ(0, raw_destroy(&other));
 	EXPECT_EQ(0, set_limit(64));
+}
+
+TEST_F(user, leaves_something_to_others)
+{
+	struct raw_device hers[64], his = { .id = -1 };
+	unsigned int count = 0;
+	int ret;
+
+	while (count < 64 && !(ret = add(&hers[count], UBLK_F_UNPRIVILEGED_DEV)))
+		count++;
+	EXPECT_EQ(-EACCES, ret);
+	EXPECT_GT(32, count);
+	become_user(BOB);
+	EXPECT_EQ(0, add(&his, UBLK_F_UNPRIVILEGED_DEV));
+	become_root();
+	EXPECT_EQ(0, raw_destroy(&his));
+
+	/* each that goes makes room for one */
+	EXPECT_EQ(0, raw_destroy(&hers[0]));
+	become_user(ALICE);
+	EXPECT_EQ(0, add(&hers[0], UBLK_F_UNPRIVILEGED_DEV));
+	EXPECT_EQ(-EACCES, add(&his, UBLK_F_UNPRIVILEGED_DEV));
+	become_root();
+	while (count--)
+		EXPECT_EQ(0, raw_destroy(&hers[count]));
+}
+
+static long read_number(const char *path)
+{
+	FILE *file = fopen(path, "r");
+	long number = -1;
+
+	if (!file)
+		return -errno;
+	if (fscanf(file, "%ld", &number) != 1)
+		number = -1;
+	fclose(file);
+	return number;
+}
+
+static int write_text(const char *path, const char *text)
+{
+	int fd = open(path, O_WRONLY);
+	ssize_t done;
+
+	if (fd < 0)
+		return -errno;
+	done = write(fd, text, strlen(text));
+	close(fd);
+	return done < 0 ? -errno : 0;
+}
+
+/* Slots and descriptors of two queues of 4096 take 700 KB. */
+TEST_F(user, pays_for_the_memory_of_her_devices)
+{
+	struct raw_shared *shared = raw_share();
+	long before, after;
+	pid_t child;
+
+	become_root();
+	ASSERT_TRUE(!mkdir(CGROUP, 0755) || errno == EEXIST);
+	ASSERT_EQ(0, mount("charged", CGROUP, "cgroup2", 0, NULL));
+	write_text(CGROUP "/cgroup.subtree_control", "+memory");
+	ASSERT_EQ(0, mkdir(CGROUP "/hers", 0755));
+	before = read_number(CGROUP "/hers/memory.current");
+	ASSERT_LE(0, before);
+	child = raw_fork();
+	if (!child) {
+		struct raw_device device = { .info = raw_info(2, 4096) };
+
+		if (write_text(CGROUP "/hers/cgroup.procs", "0"))
+			_exit(1);
+		become_user(ALICE);
+		device.info.flags = UBLK_F_UNPRIVILEGED_DEV;
+		if (raw_add_info(&device.info))
+			_exit(2);
+		atomic_store(&shared->caught, device.info.dev_id);
+		_exit(0);
+	}
+	EXPECT_EQ(0, raw_reap(child, RAW_DEADLINE));
+	after = read_number(CGROUP "/hers/memory.current");
+	EXPECT_LE(500 << 10, after - before);
+	EXPECT_EQ(0, raw_delete(atomic_load(&shared->caught)));
+	EXPECT_EQ(0, rmdir(CGROUP "/hers"));
+	EXPECT_EQ(0, umount(CGROUP));
+	become_user(ALICE);
+}
+
+/* Opened by root, served by somebody else: who could make the kernel read any partition table? */
+TEST_F(user, who_serves_is_not_who_has_opened)
+{
+	struct raw_device device;
+	struct raw_server server;
+	pid_t asker;
+
+	become_root();
+	raw_none(&device, &server);
+	ASSERT_EQ(0, raw_add(&device, 1, 4));
+	ASSERT_EQ(0, raw_server_open(&server, &device, 0));
+	server.answer_all = true;
+	become_user(ALICE);
+	raw_fetch_all(&server);
+	raw_pump(&server, 0);
+	become_root();
+	ASSERT_EQ(0, raw_server_go(&server));
+	asker = raw_fork();
+	if (!asker) {
+		int fd = raw_open_block(device.id, O_RDONLY);
+
+		_exit(ioctl(fd, BLKRRPART) ? errno : 0);
+	}
+	while (true) {
+		int status = raw_reap(asker, 0);
+
+		raw_pump(&server, 20);
+		if (status == -ETIME)
+			continue;
+		EXPECT_EQ(EINVAL, status >> 8);
+		break;
+	}
+	EXPECT_EQ(0, raw_finish(&device, &server));
+	become_user(ALICE);
 }
 
 static int set_io_timeout(int id, unsigned int ms)

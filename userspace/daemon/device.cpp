@@ -4,10 +4,12 @@
 
 #include <cerrno>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <ublk/recovery.h>
 
 #include "process.h"
+#include "stuck.h"
 
 namespace ublk::daemon {
 
@@ -27,13 +29,37 @@ Result<DeviceInfo> find_device(Control& control, int number) {
     return error;
 }
 
+bool server_is_alive(const Paths& paths, const DeviceInfo& info) {
+    // Taken before the look at the process, so that it cannot be replaced in between.
+    const ProcessHandle server(info.server);
+    if (info.server <= 0 || !server.alive())
+        return false;
+    const auto record = record_of(paths, info);
+    return !record || record->server.pid != info.server ||
+           identify_process(paths, info.server) == record->server;
+}
+
+Error blame_server(const Paths& paths, const DeviceInfo& info, Error error) {
+    if (error.code != ETIMEDOUT || info.server <= 0)
+        return error;
+    if (!server_is_alive(paths, info))
+        error.hint = fmt::format("server {} has died; see ublkd list", info.server);
+    else if (const std::string reason = what_keeps(paths, info.server); !reason.empty())
+        error.hint = reason;
+    else if (error.hint.empty())
+        error.hint = fmt::format("server {} runs and does not answer; its log is {}, and ublkd del "
+                                 "--force {} ends it",
+                                 info.server, StateDirectory(paths).log(info.number), info.number);
+    return error;
+}
+
 Device describe_device(const Paths& paths, Control& control, const DeviceInfo& info) {
     Device device;
     device.info = info;
     if (auto geometry = control.geometry(info.number); geometry && geometry->size_bytes)
         device.geometry = *geometry;
     device.record = record_of(paths, info);
-    device.server_alive = info.server > 0 && ProcessHandle(info.server).alive();
+    device.server_alive = server_is_alive(paths, info);
     return device;
 }
 

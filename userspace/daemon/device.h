@@ -28,6 +28,13 @@ Result<DeviceInfo> find_device(Control& control, int number);
 // server that was killed says nothing about a later device of the same number.
 std::optional<ServerRecord> record_of(const Paths& paths, const DeviceInfo& info);
 
+// Whether the process that the driver names still is the one that came to serve. Where we have a
+// record of that it is not taken for a later process of the same number.
+bool server_is_alive(const Paths& paths, const DeviceInfo& info);
+
+// Of a server that did not do something in time, the error says why, as far as its process shows.
+Error blame_server(const Paths& paths, const DeviceInfo& info, Error error);
+
 Device describe_device(const Paths& paths, Control& control, const DeviceInfo& info);
 
 // The driver's state, or "orphaned" for a device whose server has died.

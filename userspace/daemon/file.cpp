@@ -55,6 +55,15 @@ Result<void> write_file(const std::string& path, std::string_view text) {
     return {};
 }
 
+Result<void> write_value(const std::string& path, std::string_view text) {
+    UniqueFd fd{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
+    if (!fd)
+        return Error{errno, "open " + path};
+    if (::write(fd.get(), text.data(), text.size()) < 0)
+        return Error{errno, "write " + path};
+    return {};
+}
+
 std::vector<std::string> list_directory(const std::string& path) {
     std::vector<std::string> names;
     std::error_code error;

@@ -18,6 +18,9 @@ std::string read_word(const std::string& path);
 
 Result<void> write_file(const std::string& path, std::string_view text);
 
+// To a file that is there, as those of procfs and sysfs are.
+Result<void> write_value(const std::string& path, std::string_view text);
+
 // Entry names without "." and "..", sorted; empty when there is no such directory.
 std::vector<std::string> list_directory(const std::string& path);
 

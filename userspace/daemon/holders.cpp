@@ -5,22 +5,27 @@
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <set>
 #include <sstream>
-#include <string_view>
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <ublk/control.h>
 
 #include "file.h"
 #include "mountinfo.h"
 #include "number.h"
-#include "process.h"
+#include "stacked.h"
 
 namespace ublk::daemon {
 
 namespace {
 
-// The disk or one of its partitions.
+constexpr std::chrono::milliseconds longest_look{50};
+constexpr int most_ancestors = 64; // of a process: more than any chain has, so a loop ends
+
+// The disk, one of its partitions, or a device on top of one.
 struct Node {
     std::string name;   // ublkb0p1
     std::string number; // MAJOR:MINOR
@@ -58,11 +63,10 @@ std::set<std::string> mount_points(const std::string& path, const std::vector<No
     return points;
 }
 
-void add_mounts(const Paths& paths, const std::vector<Node>& nodes,
-                std::vector<std::string>& holders) {
+void add_mounts(const Paths& paths, const std::vector<Node>& nodes, std::vector<Holder>& holders) {
     std::set<std::string> seen_namespaces{read_link(paths.proc + "/self/ns/mnt")};
     for (const std::string& point : mount_points(paths.proc + "/self/mountinfo", nodes))
-        holders.push_back("mounted on " + point);
+        holders.push_back({"mounted on " + point, "umount " + point});
 
     for (const std::string& pid : list_directory(paths.proc)) {
         if (!is_number(pid))
@@ -72,30 +76,51 @@ void add_mounts(const Paths& paths, const std::vector<Node>& nodes,
         if (mount_namespace.empty() || !seen_namespaces.insert(mount_namespace).second)
             continue;
         for (const std::string& point : mount_points(process + "/mountinfo", nodes))
-            holders.push_back(fmt::format("mounted on {} in the mount namespace of process {} ({})",
-                                          point, pid, read_word(process + "/comm")));
+            holders.push_back(
+                {fmt::format("mounted on {} in the mount namespace of process {} ({})", point, pid,
+                             read_word(process + "/comm")),
+                 fmt::format("nsenter -t {} -m umount {}", pid, point)});
     }
 }
 
-void add_swap(const Paths& paths, const std::vector<Node>& nodes,
-              std::vector<std::string>& holders) {
+void add_swap(const Paths& paths, const std::vector<Node>& nodes, std::vector<Holder>& holders) {
     auto swaps = read_file(paths.proc + "/swaps");
     std::istringstream lines(swaps ? *swaps : "");
-    for (std::string line; std::getline(lines, line);)
-        if (is_one_of(nodes, line.substr(0, line.find_first_of(" \t"))))
-            holders.push_back("used as swap");
+    for (std::string line; std::getline(lines, line);) {
+        const std::string path = line.substr(0, line.find_first_of(" \t"));
+        if (is_one_of(nodes, path))
+            holders.push_back({"used as swap", "swapoff " + path});
+    }
+}
+
+// With who uses it, so that the way out can begin there. What lies on top of such a device in turn
+// is not looked at: it is in the way of its own removal, which then says so.
+Holder describe_holder(const Paths& paths, const std::string& name) {
+    const StackedDevice device = describe_stacked(paths, name);
+    if (device.title.empty())
+        return {"held by " + name};
+    const std::vector<Node> nodes{{name, read_word(paths.sys + "/block/" + name + "/dev")}};
+    Holder holder{fmt::format("held by {} ({}", name, device.title)};
+    for (const std::string& point : mount_points(paths.proc + "/self/mountinfo", nodes)) {
+        holder.what += ", mounted on " + point;
+        holder.way_out += fmt::format("umount {}; ", point);
+    }
+    holder.what += ")";
+    holder.way_out += device.way_out;
+    return holder;
 }
 
 void add_stacked_devices(const Paths& paths, const std::vector<Node>& nodes,
-                         std::vector<std::string>& holders) {
+                         std::vector<Holder>& holders) {
     for (const Node& node : nodes)
         for (const std::string& name :
              list_directory(paths.sys + "/dev/block/" + node.number + "/holders"))
-            holders.push_back("held by " + name);
+            holders.push_back(describe_holder(paths, name));
     // The kernel's loop driver opens its backing without being listed as a holder.
     for (const std::string& name : list_directory(paths.sys + "/block"))
-        if (is_one_of(nodes, read_word(paths.sys + "/block/" + name + "/loop/backing_file")))
-            holders.push_back("backs " + name);
+        if (name.starts_with("loop") &&
+            is_one_of(nodes, read_word(paths.sys + "/block/" + name + "/loop/backing_file")))
+            holders.push_back({"backs " + name, "losetup -d /dev/" + name});
 }
 
 // What a descriptor refers to; the kernel marks the node of a disk that was stopped meanwhile.
@@ -107,39 +132,103 @@ std::string opened_path(const std::string& descriptor) {
     return path;
 }
 
-bool is_probe(const std::string& name) {
-    static constexpr std::array probes = {"(udev-worker)", "systemd-udevd", "udevd"};
-    return std::find(probes.begin(), probes.end(), name) != probes.end();
+bool is_udev(const std::string& name) {
+    static constexpr std::array udev = {"(udev-worker)", "systemd-udevd", "udevd"};
+    return std::find(udev.begin(), udev.end(), name) != udev.end();
 }
 
-void add_openers(const Paths& paths, const std::vector<Node>& nodes,
-                 std::vector<std::string>& holders) {
-    const std::string self = read_link(paths.proc + "/self"); // may have inherited one
-    for (const std::string& pid : list_directory(paths.proc)) {
-        if (!is_number(pid) || pid == self)
-            continue;
-        const std::string process = paths.proc + "/" + pid;
-        const auto descriptors = list_directory(process + "/fd");
-        bool opened =
-            std::any_of(descriptors.begin(), descriptors.end(), [&](const std::string& fd) {
-                return is_one_of(nodes, opened_path(fmt::format("{}/fd/{}", process, fd)));
-            });
-        std::string name = opened ? read_word(process + "/comm") : "";
-        if (opened && !is_probe(name))
-            holders.push_back(fmt::format("open in process {} ({})", pid, name));
+// Is it udev's, or has a worker of udev started it, or whoever that has started?
+bool is_probe(const Paths& paths, pid_t pid) {
+    for (int i = 0; pid > 1 && i < most_ancestors; ++i) {
+        if (is_udev(process_name(paths, pid)))
+            return true;
+        pid = parent_of(paths, pid);
     }
+    return false;
+}
+
+bool has_open(const Paths& paths, const std::string& pid, const std::vector<Node>& nodes) {
+    const std::string directory = fmt::format("{}/{}/fd", paths.proc, pid);
+    const auto descriptors = list_directory(directory);
+    return std::any_of(descriptors.begin(), descriptors.end(), [&](const std::string& fd) {
+        return is_one_of(nodes, opened_path(fmt::format("{}/{}", directory, fd)));
+    });
+}
+
+std::vector<pid_t> openers(const Paths& paths, const std::vector<Node>& nodes) {
+    const std::string self = read_link(paths.proc + "/self"); // may have inherited one
+    std::vector<pid_t> pids;
+    for (const std::string& pid : list_directory(paths.proc))
+        if (auto number = parse_number(pid); number && pid != self && has_open(paths, pid, nodes))
+            pids.push_back(static_cast<pid_t>(*number));
+    return pids;
+}
+
+struct Found {
+    std::vector<Holder> holders{};
+    std::vector<pid_t> probes{};
+};
+
+Found look(const Paths& paths, int number) {
+    const auto nodes = disk_and_partitions(paths, number);
+    Found found;
+    add_mounts(paths, nodes, found.holders);
+    add_swap(paths, nodes, found.holders);
+    add_stacked_devices(paths, nodes, found.holders);
+    for (pid_t pid : openers(paths, nodes)) {
+        if (is_probe(paths, pid))
+            found.probes.push_back(pid);
+        else
+            found.holders.push_back(
+                {fmt::format("open in process {} ({})", pid, process_name(paths, pid))});
+    }
+    return found;
 }
 
 } // namespace
 
-std::vector<std::string> find_holders(const Paths& paths, int number) {
-    const auto nodes = disk_and_partitions(paths, number);
-    std::vector<std::string> holders;
-    add_mounts(paths, nodes, holders);
-    add_swap(paths, nodes, holders);
-    add_stacked_devices(paths, nodes, holders);
-    add_openers(paths, nodes, holders);
+std::vector<Holder> find_holders(const Paths& paths, int number) {
+    return look(paths, number).holders;
+}
+
+std::vector<Holder> find_lasting_holders(const Paths& paths, int number, Deadline deadline) {
+    for (;;) {
+        Found found = look(paths, number);
+        if (found.probes.empty() || !found.holders.empty())
+            return found.holders;
+        if (Clock::now() >= deadline) {
+            for (pid_t pid : found.probes)
+                found.holders.push_back(
+                    {fmt::format("open in process {} ({}) of udev", pid, process_name(paths, pid)),
+                     "udevadm settle"});
+            return found.holders;
+        }
+        // A worker lives on when it has closed the disk.
+        static_cast<void>(ProcessHandle(found.probes.front())
+                              .wait_until_gone(std::min(deadline, Clock::now() + longest_look)));
+    }
+}
+
+std::vector<Holder> find_stacked_devices(const Paths& paths, int number) {
+    std::vector<Holder> holders;
+    add_stacked_devices(paths, disk_and_partitions(paths, number), holders);
     return holders;
+}
+
+Error busy(int number, const std::vector<Holder>& holders, std::string_view way_out) {
+    std::vector<std::string> what;
+    std::vector<std::string> commands;
+    for (const Holder& holder : holders) {
+        what.push_back(holder.what);
+        if (!holder.way_out.empty() &&
+            std::find(commands.begin(), commands.end(), holder.way_out) == commands.end())
+            commands.push_back(holder.way_out);
+    }
+    const std::string first =
+        commands.empty() ? "let go of it first"
+                         : fmt::format("let go of it first: {}", fmt::join(commands, "; "));
+    return Error{EBUSY, fmt::format("{} is {}", block_device_path(number), fmt::join(what, ", ")),
+                 fmt::format("{}, or {}", first, way_out)};
 }
 
 } // namespace ublk::daemon

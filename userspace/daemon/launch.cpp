@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
+#include <exception>
+#include <new>
 #include <optional>
 #include <string>
 
@@ -17,6 +19,7 @@
 #include <unistd.h>
 
 #include "packet.h"
+#include "stuck.h"
 
 namespace ublk::daemon {
 
@@ -40,7 +43,7 @@ std::string encode(const Ready& ready) {
 
 Result<Ready> decode(const std::string& text) {
     try {
-        auto document = json::parse(text);
+        auto document = decode_packet(text);
         if (document.contains("ready")) {
             const auto& ready = document["ready"];
             return Ready{ready.at("number"), ready.at("target"), ready.at("size"),
@@ -52,16 +55,27 @@ Result<Ready> decode(const std::string& text) {
     }
 }
 
-// Its end within the deadline, or else by force.
-int reap(pid_t child, Deadline deadline) {
-    if (!ProcessHandle(child).wait_until_gone(deadline))
-        ::kill(child, SIGKILL);
+// Above what the kernel needs for a process that nothing keeps. One that waits for a file system
+// that does not answer dies when it does; nobody waits for that, and init reaps it.
+constexpr std::chrono::seconds kill_limit{5};
+
+// Its end within the deadline, or else by force; nothing if it does not even die of that.
+std::optional<int> reap(pid_t child, Deadline deadline) {
+    const ProcessHandle process(child);
+    if (!process.wait_until_gone(deadline)) {
+        process.send(SIGKILL);
+        if (!process.wait_until_gone(Clock::now() + kill_limit))
+            return std::nullopt;
+    }
     int status = 0;
     ::waitpid(child, &status, 0);
     return status;
 }
 
-std::string describe_end(int status) {
+std::string describe_end(const std::optional<int>& end) {
+    if (!end)
+        return "it does not end";
+    const int status = *end;
     if (WIFSIGNALED(status))
         return fmt::format("it was killed by signal {}", WTERMSIG(status));
     return fmt::format("it exited with code {}", WEXITSTATUS(status));
@@ -87,6 +101,21 @@ UniqueFd detach_from_caller(UniqueFd socket) {
     return UniqueFd{first_free};
 }
 
+// The parent's code, buffers and exit handlers are not the child's to run, whatever happens.
+[[noreturn]] void serve_and_exit(const std::function<void(const Launcher&)>& serve,
+                                 UniqueFd socket) noexcept {
+    // Who has called us has the last word.
+    std::set_terminate([] { ::_exit(EXIT_FAILURE); });
+    const Launcher launcher{detach_from_caller(std::move(socket))};
+    const auto served = without_exceptions([&]() -> Result<void> {
+        serve(launcher);
+        return {};
+    });
+    if (!served)
+        launcher.report_error(served.error());
+    ::_exit(0);
+}
+
 } // namespace
 
 Error died_too_soon(pid_t server) {
@@ -94,7 +123,19 @@ Error died_too_soon(pid_t server) {
                  "see the kernel log: dmesg", ErrorKind::backend};
 }
 
-void Launcher::report_error(const Error& error) const { send_packet(socket_, encode(error)); }
+void Launcher::report_error(const Error& error) const noexcept {
+    static constexpr std::string_view no_memory =
+        R"({"error":{"code":12,"hint":"","kind":0,"step":"get memory"}})";
+    if (error.code == ENOMEM && error.kind == ErrorKind::system) {
+        send_packet(socket_, no_memory);
+        return;
+    }
+    try {
+        send_packet(socket_, encode(error));
+    } catch (const std::bad_alloc&) {
+        send_packet(socket_, no_memory);
+    }
+}
 
 Result<void> Launcher::report_ready(const Ready& ready, Deadline deadline) const {
     auto next = encode(ready);
@@ -138,12 +179,13 @@ Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadl
 
     const pid_t child = ::fork();
     if (child < 0)
-        return Error{errno, "fork"};
+        return Error{errno, "start a server process",
+                     errno == EAGAIN
+                         ? "raise the limit of processes: pids.max of the cgroup, ulimit -u"
+                         : ""};
     if (child == 0) {
         parent_end = UniqueFd{};
-        serve(Launcher{detach_from_caller(std::move(child_end))});
-        // The parent's buffers and exit handlers are not the child's to run.
-        ::_exit(0);
+        serve_and_exit(serve, std::move(child_end));
     }
     child_end = UniqueFd{};
 
@@ -153,13 +195,17 @@ Result<Launched> launch(const std::function<void(const Launcher&)>& serve, Deadl
         return Launched{std::move(parent_end), child, *ready, deadline};
 
     parent_end = UniqueFd{};
+    // Looked at while it still waits.
+    const Error late_error = with_what_keeps(
+        Error{ETIMEDOUT, "the server did not get ready", "see the kernel log: dmesg"}, Paths{},
+        child);
     if (!packet && packet.error().code == ETIMEDOUT)
         ::kill(child, late == Late::killed ? SIGKILL : SIGTERM);
-    const int status = reap(child, Clock::now() + std::chrono::seconds(10));
+    const auto status = reap(child, Clock::now() + std::chrono::seconds(10));
     if (packet)
         return ready.error();
     if (packet.error().code == ETIMEDOUT)
-        return Error{ETIMEDOUT, "the server did not get ready", "see the kernel log: dmesg"};
+        return late_error;
     return Error{EPIPE, "the server died before its device was ready",
                  describe_end(status) + "; see the kernel log: dmesg", ErrorKind::backend};
 }

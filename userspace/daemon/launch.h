@@ -34,7 +34,7 @@ class Launcher {
 public:
     explicit Launcher(UniqueFd socket) : socket_(std::move(socket)) {}
 
-    void report_error(const Error& error) const;
+    void report_error(const Error& error) const noexcept;
     // Returns once the parent has accepted the device; fails if it does not, or has died.
     Result<void> report_ready(const Ready& ready, Deadline deadline) const;
 

@@ -1,41 +1,50 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Parses mountinfo; lines that are none are left out.
+// Has libmount parse mountinfo; lines that are none are left out. The library gets text, never a
+// path of a mount to look at: the file system there may be dead.
 #include "mountinfo.h"
 
-#include <sstream>
+#include <cstdio>
+#include <memory>
+
+#include <fmt/format.h>
+#include <libmount/libmount.h>
+#include <sys/sysmacros.h>
 
 namespace ublk::daemon {
 
-static bool is_octal(std::string_view digits) {
-    return digits.size() == 3 && digits.find_first_not_of("01234567") == std::string_view::npos;
-}
+namespace {
 
-static std::string unescape(std::string_view text) {
-    std::string plain;
-    while (!text.empty()) {
-        if (text[0] == '\\' && is_octal(text.substr(1, 3))) {
-            plain += static_cast<char>((text[1] - '0') * 64 + (text[2] - '0') * 8 + text[3] - '0');
-            text.remove_prefix(4);
-        } else {
-            plain += text[0];
-            text.remove_prefix(1);
-        }
-    }
-    return plain;
-}
+struct Release {
+    void operator()(std::FILE* stream) const { std::fclose(stream); }
+    void operator()(libmnt_table* table) const { ::mnt_unref_table(table); }
+    void operator()(libmnt_iter* iterator) const { ::mnt_free_iter(iterator); }
+};
+
+std::string text_or_empty(const char* text) { return text ? text : ""; }
+
+int skip_line(libmnt_table*, const char*, int) { return 1; }
+
+} // namespace
 
 std::vector<Mount> parse_mountinfo(std::string_view text) {
     std::vector<Mount> mounts;
-    std::istringstream lines{std::string(text)};
-    for (std::string line; std::getline(lines, line);) {
-        std::istringstream words(line);
-        std::string id, parent, device, root, point, word, type, source;
-        words >> id >> parent >> device >> root >> point;
-        // Optional fields come before the separator.
-        while (words >> word && word != "-") {
-        }
-        if (words >> type >> source)
-            mounts.push_back({device, unescape(point), unescape(source)});
+    if (text.empty())
+        return mounts;
+    std::string copy{text}; // fmemopen() wants it writable, though it is only read
+    const std::unique_ptr<std::FILE, Release> stream{::fmemopen(copy.data(), copy.size(), "r")};
+    const std::unique_ptr<libmnt_table, Release> table{::mnt_new_table()};
+    const std::unique_ptr<libmnt_iter, Release> iterator{::mnt_new_iter(MNT_ITER_FORWARD)};
+    if (!stream || !table || !iterator)
+        return mounts;
+    ::mnt_table_set_parser_errcb(table.get(), skip_line);
+    if (::mnt_table_parse_stream(table.get(), stream.get(), "mountinfo") < 0)
+        return mounts;
+    libmnt_fs* mount = nullptr;
+    while (::mnt_table_next_fs(table.get(), iterator.get(), &mount) == 0) {
+        const dev_t device = ::mnt_fs_get_devno(mount);
+        mounts.push_back({fmt::format("{}:{}", major(device), minor(device)),
+                          text_or_empty(::mnt_fs_get_target(mount)),
+                          text_or_empty(::mnt_fs_get_source(mount))});
     }
     return mounts;
 }

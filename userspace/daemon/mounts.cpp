@@ -34,7 +34,9 @@ std::vector<std::string> mounts_to_drop(const std::string& mountinfo, const Path
 
 Result<void> leave_mount_namespace(const Paths& paths) {
     if (::unshare(CLONE_NEWNS) < 0)
-        return Error{errno, "unshare the mount namespace", "run as root"};
+        return Error{
+            errno, "unshare the mount namespace",
+            "this needs CAP_SYS_ADMIN, and a seccomp filter that allows unshare; run as root"};
     if (::mount(nullptr, "/", nullptr, MS_REC | MS_PRIVATE, nullptr) < 0)
         return Error{errno, "make the mounts private",
                      errno == EINVAL ? "in a chroot, make its root a mount point" : ""};

@@ -15,8 +15,6 @@ namespace ublk::daemon {
 // the server, so the wait ends when that dies.
 Result<void> wait_for_node(const Paths& paths, const Ready& ready, Deadline deadline);
 
-Result<void> wait_for_node_removal(const Paths& paths, int number, Deadline deadline);
-
 } // namespace ublk::daemon
 
 #endif

@@ -4,7 +4,10 @@
 
 #include <cerrno>
 #include <cstdio>
+
 #include <nlohmann/json.hpp>
+
+#include "text.h"
 
 namespace ublk::daemon {
 
@@ -20,7 +23,7 @@ void print(std::string_view text) { write_to(stdout, text); }
 void print_json(const ordered_json& document) {
     ordered_json whole{{"schema", 1}};
     whole.update(document);
-    print(whole.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + "\n");
+    print(document_to_text(std::move(whole)).dump() + "\n");
 }
 
 void print_error_line(std::string_view line) {

@@ -9,6 +9,8 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "text.h"
+
 namespace ublk::daemon {
 
 using nlohmann::json;
@@ -46,8 +48,8 @@ Error unpack_error(const json& packed) {
                  static_cast<ErrorKind>(packed.at("kind").get<int>())};
 }
 
-std::string encode_packet(const json& document) {
-    return document.dump(-1, ' ', false, json::error_handler_t::replace);
-}
+std::string encode_packet(json document) { return document_to_text(std::move(document)).dump(); }
+
+json decode_packet(const std::string& packet) { return document_to_bytes(json::parse(packet)); }
 
 } // namespace ublk::daemon

@@ -24,8 +24,10 @@ Result<std::string> receive_packet(const UniqueFd& socket, Deadline deadline);
 nlohmann::json pack_error(const Error& error);
 Error unpack_error(const nlohmann::json& packed);
 
-// On one line; what is not UTF-8, as file names need not be, is replaced.
-std::string encode_packet(const nlohmann::json& document);
+// On one line. Strings are bytes, as file names are, and come out as they went in. Decoding throws
+// what nlohmann throws.
+std::string encode_packet(nlohmann::json document);
+nlohmann::json decode_packet(const std::string& packet);
 
 } // namespace ublk::daemon
 

@@ -21,8 +21,9 @@ struct Paths {
         // Servers change their directory, and compare this path with those of mounts.
         if (const char* state = std::getenv("UBLKD_STATE_DIR"); state && *state) {
             std::error_code error;
-            paths.state =
-                std::filesystem::weakly_canonical(std::filesystem::absolute(state), error).string();
+            const auto absolute = std::filesystem::absolute(state, error);
+            const auto canonical = std::filesystem::weakly_canonical(absolute, error);
+            paths.state = error ? state : canonical.string();
         }
         return paths;
     }

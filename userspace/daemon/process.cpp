@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -23,17 +24,25 @@ std::string process_name(const Paths& paths, pid_t pid) {
     return read_word(paths.proc + "/" + std::to_string(pid) + "/comm");
 }
 
-static std::uint64_t start_time(const Paths& paths, pid_t pid) {
+// Field `number` of /proc/PID/stat, from 3 on; 0 when there is no such process. The name in field 2
+// may hold anything, so fields are counted from the last parenthesis.
+static std::uint64_t stat_field(const Paths& paths, pid_t pid, int number) {
     std::string stat = read_word(paths.proc + "/" + std::to_string(pid) + "/stat");
-    // The name in field 2 may hold anything, so count from the last parenthesis: field 3 follows
-    // it.
     auto at = stat.rfind(')');
-    for (int field = 2; field < 22 && at != std::string::npos; ++field)
+    for (int field = 2; field < number && at != std::string::npos; ++field)
         at = stat.find(' ', at + 1);
     if (at == std::string::npos)
         return 0;
     auto end = stat.find(' ', at + 1);
     return parse_number(stat.substr(at + 1, end - at - 1)).value_or(0);
+}
+
+static std::uint64_t start_time(const Paths& paths, pid_t pid) {
+    return stat_field(paths, pid, 22);
+}
+
+pid_t parent_of(const Paths& paths, pid_t pid) {
+    return static_cast<pid_t>(stat_field(paths, pid, 4));
 }
 
 ProcessIdentity identify_process(const Paths& paths, pid_t pid) {

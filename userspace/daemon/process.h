@@ -23,6 +23,9 @@ int poll_timeout(Deadline deadline);
 
 std::string process_name(const Paths& paths, pid_t pid);
 
+// 0 when there is no such process, or its parent is not in this PID namespace.
+pid_t parent_of(const Paths& paths, pid_t pid);
+
 struct ProcessIdentity {
     pid_t pid = 0;
     std::uint64_t start = 0; // clock ticks since boot: tells a reused pid from the process meant

@@ -29,9 +29,10 @@ SizeRequest decode_size(const json& packed) {
 
 } // namespace
 
-Result<Resized> ask_to_resize(const StateDirectory& state, int number, const SizeRequest& request,
-                              Deadline deadline) {
-    auto answer = ask_server(state, number, {{"resize", encode(request)}}, deadline);
+Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& device,
+                              const SizeRequest& request, Deadline deadline) {
+    const json question{{"mark", device.mark}, {"resize", encode(request)}};
+    auto answer = ask_server(state, device.number, question, deadline);
     if (!answer)
         return answer.error();
     try {
@@ -44,6 +45,9 @@ Result<Resized> ask_to_resize(const StateDirectory& state, int number, const Siz
 
 Result<json> answer_question(Server& server, const json& question) {
     try {
+        if (question.at("mark") != server.info().mark)
+            return Error{ENODEV, "resize " + server.path(),
+                         "its number is another device's by now; see ublkd list"};
         auto resized = server.resize(decode_size(question.at("resize")));
         if (!resized)
             return resized.error();

@@ -11,8 +11,9 @@
 
 namespace ublk::daemon {
 
-Result<Resized> ask_to_resize(const StateDirectory& state, int number, const SizeRequest& request,
-                              Deadline deadline);
+// The server of this device, and of no other that has got its number.
+Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& device,
+                              const SizeRequest& request, Deadline deadline);
 
 // The server's side of all of them.
 Result<nlohmann::json> answer_question(Server& server, const nlohmann::json& question);

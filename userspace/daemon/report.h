@@ -29,6 +29,9 @@ std::string_view meaning(Exit exit);
 
 Exit exit_code(const Error& error);
 
+// What usually helps against an errno, for errors that know nothing better; never empty.
+std::string_view usual_advice(int code);
+
 // The same error, with the name of what it happened to in front.
 Error in_context(std::string_view context, Error error);
 

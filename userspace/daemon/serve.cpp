@@ -2,26 +2,32 @@
 // Runs a target as a device in this process.
 #include "serve.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <iterator>
 #include <optional>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <sys/random.h>
 #include <ublk/control.h>
+#include <ublk/retry.h>
 #include <unistd.h>
 
 #include "../targets/registry.h"
+#include "claims.h"
 #include "device.h"
 #include "mounts.h"
+#include "names.h"
 #include "output.h"
 #include "process.h"
 #include "questions.h"
+#include "report.h"
 #include "server_socket.h"
 #include "state.h"
+#include "surroundings.h"
 
 namespace ublk::daemon {
 
@@ -69,6 +75,20 @@ Result<void> leave_surroundings(const Paths& paths) {
     return {};
 }
 
+// The first thing that a server does. Returns what it cannot have.
+std::vector<Error> become_a_service(const Paths& paths) {
+    std::vector<Error> missing = shed_inheritance();
+    for (const Error& error : keep_memory(paths))
+        missing.push_back(error);
+    return missing;
+}
+
+// Once there is a device: before that one error counts, which keeps it from being made.
+void tell_of(const std::vector<Error>& missing) {
+    for (const Error& error : missing)
+        print_error_line(error_line("serve", error));
+}
+
 Result<End> run(Server& server, const std::optional<ServerSocket>& socket) {
     if (!socket)
         return server.run();
@@ -88,43 +108,72 @@ Result<void> run_to_the_end(Server& server, const ServerRecord& record, const St
     return end ? Result<void>{} : end.error();
 }
 
+// What the target keeps the data in, and what memory is shared with users: nobody else's.
+Result<BackingRecord> claim_backings(const Paths& paths, const Target& target,
+                                     const std::string& shared_file, int number) {
+    BackingRecord backing = backing_record_of(target);
+    if (!shared_file.empty())
+        backing.uses.push_back(use_of_name(shared_file, BackingUse::Access::shares));
+    if (auto free = check_claims(paths, backing.uses, number, find_in_driver()); !free)
+        return free.error();
+    return backing;
+}
+
+// Of all targets that have one.
+std::vector<std::string> names_of_backings(const std::map<std::string, std::string>& options) {
+    const auto file = options.find("file");
+    return file == options.end() ? std::vector<std::string>{} : std::vector{file->second};
+}
+
+void print_remarks(std::string_view target, const BackingRecord& backing) {
+    for (const std::string& remark : backing.remarks)
+        print_error_line(fmt::format("ublkd: {}: {}", target, remark));
+}
+
 Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
-                              std::unique_ptr<Target> target, const Announce& announce) {
+                              std::unique_ptr<Target> target, const BackingRecord& backing,
+                              const Announce& announce) {
     const std::uint64_t size = target->geometry().size_bytes;
     ServerOptions options = request.server;
     auto mark = make_mark();
     if (!mark)
         return mark.error();
     options.mark = *mark;
-    auto server = Server::start(std::move(target), options);
-    if (!server)
-        return server.error();
 
     const StateDirectory state(paths);
-    const int number = server->info().number;
-    const ServerRecord record{number,
-                              std::string(request.target->name),
-                              request.options,
-                              identify_process(paths, ::getpid()),
-                              std::time(nullptr),
-                              server->copy(),
-                              *mark,
-                              request.shared_file};
-    std::optional<ServerSocket> socket;
-    auto result = state.write(record);
-    if (result) {
-        auto opened = ServerSocket::open(state, number);
-        if (opened)
-            socket = *std::move(opened);
-        else
-            result = opened.error();
+    ServerRecord record{.number = -1,
+                        .target = std::string(request.target->name),
+                        .options = request.options,
+                        .server = identify_process(paths, ::getpid()),
+                        .started = std::time(nullptr),
+                        .mark = *mark,
+                        .shared_file = request.shared_file,
+                        .backing = backing};
+    // Whatever ends this process from then on: there is no disk that nobody knows to recover.
+    options.before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
+        record.number = info.number;
+        record.copy = copy;
+        return state.write(record);
+    };
+    auto server = Server::start(std::move(target), options);
+    if (!server) {
+        if (record.number >= 0)
+            state.remove(record.number, record.server);
+        return server.error();
     }
+
+    std::optional<ServerSocket> socket;
+    Result<void> result{};
+    if (auto opened = ServerSocket::open(state, record.number); opened)
+        socket = *std::move(opened);
+    else
+        result = opened.error();
     if (result)
-        result = announce({number, record.target, size, record.server.pid});
+        result = announce({record.number, record.target, size, record.server.pid});
     if (result)
         return run_to_the_end(*server, record, state, socket);
     static_cast<void>(server->stop()); // the first error is the one to tell
-    state.remove(number, record.server);
+    state.remove(record.number, record.server);
     return result;
 }
 
@@ -140,27 +189,27 @@ Error cannot_recover(int code, int number, std::string hint, ErrorKind kind = Er
 }
 
 Result<DeviceInfo> find_waiting_device(const Paths& paths, Control& control, int number) {
-    const Deadline limit = Clock::now() + death_limit;
-    for (;;) {
-        auto info = find_device(control, number);
-        if (!info)
-            return info;
-        if (recovery_of(info->features) == Recovery::off)
-            return cannot_recover(EINVAL, number,
-                                  "it was added without recovery; see --recovery in ublkd help add",
-                                  ErrorKind::usage);
-        if (info->state == DeviceState::dead)
-            return cannot_recover(ENXIO, number, "its disk was stopped; delete it: ublkd del");
-        // The library waits for the rest of an end that has begun.
-        if (info->state != DeviceState::live || !ProcessHandle(info->server).alive())
-            return info;
-        if (Clock::now() > limit)
-            return Error{EBUSY,
-                         fmt::format("{} is served by {}", block_device_path(number),
-                                     describe_server(paths, *info)),
-                         "ublkd quiesce sends its server away"};
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
+    // The library waits for the rest of an end that has begun.
+    const auto is_served = [&](const Result<DeviceInfo>& info) {
+        return info && info->state == DeviceState::live && server_is_alive(paths, *info) &&
+               recovery_of(info->features) != Recovery::off;
+    };
+    auto info = retry_until(
+        Clock::now() + death_limit, [&] { return find_device(control, number); }, is_served);
+    if (!info)
+        return info;
+    if (recovery_of(info->features) == Recovery::off)
+        return cannot_recover(EINVAL, number,
+                              "it was added without recovery; see --recovery in ublkd help add",
+                              ErrorKind::usage);
+    if (info->state == DeviceState::dead)
+        return cannot_recover(ENXIO, number, "its disk was stopped; delete it: ublkd del");
+    if (is_served(info))
+        return Error{EBUSY,
+                     fmt::format("{} is served by {}", block_device_path(number),
+                                 describe_server(paths, *info)),
+                     "ublkd quiesce sends its server away"};
+    return info;
 }
 
 Result<Waiting> find_waiting(const Paths& paths, int number) {
@@ -209,31 +258,61 @@ Result<std::unique_ptr<Target>> create_again(const ServerRecord& record, const G
 // The kernel closes the ring of a server that was killed some time after its end, and with it the
 // locked backing.
 Result<std::unique_ptr<Target>> create_once_free(const ServerRecord& record, const Geometry& disk) {
-    const Deadline limit = Clock::now() + death_limit;
-    while (true) {
-        auto target = create_again(record, disk);
-        if (target || target.error().code != EBUSY || Clock::now() > limit)
-            return target;
-        std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    }
+    return retry_until(
+        Clock::now() + death_limit, [&] { return create_again(record, disk); },
+        [](const Result<std::unique_ptr<Target>>& target) {
+            return !target && target.error().code == EBUSY;
+        });
 }
 
-// Whoever shared it may be gone. Then the driver copies, which is told where the copy mode is.
+std::vector<BackingUse> shared_in(const std::vector<BackingUse>& uses) {
+    std::vector<BackingUse> shared;
+    std::copy_if(uses.begin(), uses.end(), std::back_inserter(shared),
+                 [](const BackingUse& use) { return use.access == BackingUse::Access::shares; });
+    return shared;
+}
+
+// Whoever shared it may be gone, and its name mean another file. Then the driver copies, which is
+// told where the copy mode is.
 std::shared_ptr<const SharedMemory> share_again(ServerRecord& record) {
     if (record.shared_file.empty())
         return nullptr;
+    if (is_of_a_process(record.shared_file)) {
+        record.copy.reason = "all is copied: another server cannot be sure whose memory " +
+                             record.shared_file + " is by now";
+        return nullptr;
+    }
     auto memory = map_shared(record.shared_file);
-    if (memory) {
+    auto same = check_same(shared_in(record.backing.uses),
+                           {use_of_name(record.shared_file, BackingUse::Access::shares)});
+    if (memory && same) {
         record.copy.reason = "there is shared memory";
         return *std::move(memory);
     }
-    record.copy.reason = fmt::format("all is copied: {}", memory.error().message());
+    record.copy.reason =
+        memory ? fmt::format("all is copied: {} is another file by now", record.shared_file)
+               : fmt::format("all is copied: {}", memory.error().message());
     return nullptr;
+}
+
+// What a device had, or what the user says it shall have from now on.
+Result<BackingRecord> claim_again(const Paths& paths, const ServerRecord& record,
+                                  const Target& target, BackingWanted wanted) {
+    if (wanted == BackingWanted::same)
+        if (auto same = check_same(record.backing.uses, target.backings()); !same)
+            return same.error();
+    if (auto other = check_not_itself(paths, target.backings(), record.number); !other)
+        return other.error();
+    auto backing = claim_backings(paths, target, "", record.number);
+    if (backing)
+        for (const BackingUse& shared : shared_in(record.backing.uses))
+            backing->uses.push_back(shared);
+    return backing;
 }
 
 void log_failure(const Result<void>& result) {
     if (!result)
-        print_error_line("ublkd: " + result.error().message());
+        print_error_line(error_line("", result.error()));
 }
 
 } // namespace
@@ -249,9 +328,12 @@ std::string describe_server(const Paths& paths, const DeviceInfo& info) {
 }
 
 Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce) {
+    const std::vector<Error> missing = become_a_service(paths);
     auto target = request.target->create(request.values, request.geometry);
     if (!target)
-        return target.error();
+        return explain_busy(target.error(), paths, names_of_backings(request.options), no_device,
+                            find_in_driver());
+    shed_file_mode();
     ServeRequest complete = request;
     if (!request.shared_file.empty()) {
         auto memory = map_shared(request.shared_file);
@@ -264,21 +346,37 @@ Result<void> serve(const ServeRequest& request, const Paths& paths, const Announ
     if (request.server.number >= 0)
         if (auto available = check_number_is_free(paths, request.server.number); !available)
             return available;
+    auto backing = claim_backings(paths, **target, request.shared_file, no_device);
+    if (!backing)
+        return backing.error();
+    print_remarks(request.target->name, *backing);
     if (auto left = leave_surroundings(paths); !left)
         return left;
-    return bring_up_and_run(complete, paths, *std::move(target), announce);
+    return bring_up_and_run(complete, paths, *std::move(target), *backing, [&](const Ready& ready) {
+        tell_of(missing);
+        return announce(ready);
+    });
 }
 
-Result<void> take_over(int number, const Paths& paths, const Announce& announce) {
+Result<void> take_over(int number, BackingWanted wanted, const Paths& paths,
+                       const Announce& announce) {
+    const std::vector<Error> missing = become_a_service(paths);
+    shed_file_mode();
     auto waiting = find_waiting(paths, number);
     if (!waiting)
         return waiting.error();
     auto target = create_once_free(waiting->record, waiting->disk);
     if (!target)
-        return target.error();
+        return explain_busy(target.error(), paths, names_of_backings(waiting->record.options),
+                            number, find_in_driver());
     ServerRecord record = waiting->record;
+    auto backing = claim_again(paths, record, **target, wanted);
+    if (!backing)
+        return backing.error();
+    print_remarks(record.target, *backing);
     RecoverOptions options;
     options.shared_memory = share_again(record);
+    options.mark = record.mark;
     if (auto left = leave_surroundings(paths); !left)
         return left;
     auto server = Server::recover(number, *std::move(target), options);
@@ -286,6 +384,7 @@ Result<void> take_over(int number, const Paths& paths, const Announce& announce)
         return server.error();
 
     const StateDirectory state(paths);
+    record.backing = *std::move(backing);
     record.server = identify_process(paths, ::getpid());
     record.started = std::time(nullptr);
     log_failure(state.write(record));
@@ -295,6 +394,7 @@ Result<void> take_over(int number, const Paths& paths, const Announce& announce)
         socket = *std::move(opened);
     else
         log_failure(opened.error());
+    tell_of(missing);
     log_failure(announce({number, record.target, waiting->disk.size_bytes, record.server.pid}));
     return run_to_the_end(*server, record, state, socket);
 }

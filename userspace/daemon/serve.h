@@ -35,9 +35,12 @@ using Announce = std::function<Result<void>(const Ready&)>;
 Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce);
 
 // The same for a device that has lost its server: from its record, which must be this device's. An
-// error leaves it waiting. Once it is served nothing ends that, not even an announcement that
-// nobody hears: I/O has waited for it.
-Result<void> take_over(int number, const Paths& paths, const Announce& announce);
+// error leaves it waiting, so does a name of its backing that means something else by now, unless
+// the user insists. Once it is served nothing ends that, not even an announcement that nobody
+// hears: I/O has waited for it.
+enum class BackingWanted { same, any };
+Result<void> take_over(int number, BackingWanted backing, const Paths& paths,
+                       const Announce& announce);
 
 // "process 71 (ublkd), target loop" for the server of a device, as far as known.
 std::string describe_server(const Paths& paths, const DeviceInfo& info);

@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <unistd.h>
@@ -57,9 +58,24 @@ bool may_ask(const UniqueFd& peer) {
            (credentials.uid == 0 || credentials.uid == ::geteuid());
 }
 
+// What is no JSON is no question either, and answered like others that make no sense.
+json decode_question(const std::string& question) {
+    try {
+        return decode_packet(question);
+    } catch (const json::exception&) {
+        return {};
+    }
+}
+
+// Whoever has told a user that his verb failed must not be obeyed afterwards: a server may have
+// been stopped, or waited for its backing, when it was asked.
+bool has_gone(const UniqueFd& peer) {
+    pollfd event{peer.get(), POLLRDHUP, 0};
+    return ::poll(&event, 1, 0) > 0;
+}
+
 std::string reply_to(const std::string& question, const ServerSocket::Answer& answer) {
-    const json asked = json::parse(question, nullptr, false);
-    auto answered = answer(asked);
+    auto answered = answer(decode_question(question));
     return encode_packet(answered ? json{{"answer", *answered}}
                                   : json{{"error", pack_error(answered.error())}});
 }
@@ -85,7 +101,7 @@ void ServerSocket::answer_one(const Answer& answer) const {
     if (!peer || !may_ask(peer))
         return;
     auto question = receive_packet(peer, Clock::now() + patience);
-    if (question)
+    if (question && !has_gone(peer))
         send_packet(peer, reply_to(*question, answer));
 }
 
@@ -100,12 +116,13 @@ Result<json> ask_server(const StateDirectory& state, int number, const json& que
     if (::connect(socket->get(), address->get(), sizeof address->name) < 0)
         return Error{errno, "connect to " + state.socket(number)};
     if (!send_packet(*socket, encode_packet(question)))
-        return Error{EPIPE, "ask the server"};
+        return Error{EPIPE, "ask the server", "it has just ended: see ublkd list"};
     auto reply = receive_packet(*socket, deadline);
     if (!reply)
-        return Error{reply.error().code, "wait for the server's answer", "see its log"};
+        return Error{reply.error().code, "wait for the server's answer",
+                     "what it has to say is in " + state.log(number)};
     try {
-        const json document = json::parse(*reply);
+        const json document = decode_packet(*reply);
         if (document.contains("error"))
             return unpack_error(document.at("error"));
         return document.at("answer");

@@ -10,10 +10,12 @@
 #include <ublk/unique_fd.h>
 #include <unistd.h>
 
+#include "file.h"
 #include "launch.h"
 #include "node.h"
 #include "output.h"
 #include "process.h"
+#include "report.h"
 #include "state.h"
 
 namespace ublk::daemon {
@@ -35,8 +37,23 @@ Result<void> redirect_log(const Paths& paths, int number, Start start) {
     UniqueFd log{
         ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW | fresh, 0644)};
     if (!log || ::dup2(log.get(), STDERR_FILENO) < 0)
-        return Error{errno, "log to " + path};
+        return Error{errno, "log to " + path, "remove what lies in its place"};
     return {};
+}
+
+// A device that waits for its server is worth more than what that has to say. The caller is told,
+// whose standard error must not be kept open.
+void serve_without_log(const Error& error) {
+    print_error_line(error_line("recover", error));
+    const UniqueFd null{::open("/dev/null", O_WRONLY | O_CLOEXEC)};
+    ::dup2(null.get(), STDERR_FILENO);
+}
+
+// The log goes with the device, and who deletes that does not see it: the kernel's log stays.
+void tell_survivors(const Error& error) {
+    const std::string line = error_line("serve", error) + "\n";
+    print_error_line(line.substr(0, line.size() - 1));
+    static_cast<void>(write_value("/dev/kmsg", "<3>" + line));
 }
 
 // Fails when the reader has gone or the disk is full.
@@ -64,11 +81,15 @@ Result<Launched> launch_service(const Service& service, const Context& context, 
         const auto announce = [&](const Ready& ready) -> Result<void> {
             auto redirected = redirect_log(context.paths, ready.number, start);
             has_log = redirected.ok();
-            return redirected ? launcher.report_ready(ready, deadline) : redirected;
+            if (!redirected && start == Start::adds)
+                return redirected;
+            if (!redirected)
+                serve_without_log(redirected.error());
+            return launcher.report_ready(ready, deadline);
         };
-        auto served = service(announce);
+        auto served = without_exceptions([&] { return service(announce); });
         if (!served && has_log)
-            print_error_line(served.error().message());
+            tell_survivors(served.error());
         else if (!served)
             launcher.report_error(served.error());
     };

@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "file.h"
+#include "text.h"
 
 namespace ublk::daemon {
 
@@ -30,13 +31,14 @@ static std::string encode(const ServerRecord& record) {
     json["copy"] = {{"mode", name_of(record.copy.mode)}, {"reason", record.copy.reason}};
     json["mark"] = record.mark;
     json["shmem"] = record.shared_file;
-    return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+    add_to_json(json, record.backing);
+    return document_to_text(std::move(json)).dump(2) + "\n";
 }
 
 // nlohmann reports type errors by exceptions; they end here.
 static std::optional<ServerRecord> decode(const std::string& text) {
     try {
-        auto json = ordered_json::parse(text);
+        auto json = document_to_bytes(ordered_json::parse(text));
         if (json.at("schema").get<int>() != state_schema)
             return std::nullopt;
         ServerRecord record;
@@ -52,18 +54,30 @@ static std::optional<ServerRecord> decode(const std::string& text) {
         record.copy = {*mode, json.at("copy").at("reason").get<std::string>()};
         record.mark = json.at("mark").get<std::uint64_t>();
         record.shared_file = json.at("shmem").get<std::string>();
+        record.backing = backing_from_json(json);
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;
     }
 }
 
-// Held while a file's owner is checked and the file changed.
-static UniqueFd lock_directory(const std::string& path) {
-    UniqueFd directory{::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (directory)
-        ::flock(directory.get(), LOCK_EX);
-    return directory;
+// Held while a file's owner is checked and the file changed. Whoever can open it could hold all
+// servers up, so nobody else can; nor can it be a link to a file of theirs.
+static Result<UniqueFd> lock_directory(const std::string& directory) {
+    const std::string path = directory + "/.lock";
+    UniqueFd lock{
+        ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600)};
+    if (!lock)
+        return Error{errno, "open " + path, "remove what lies in its place"};
+    struct stat status {};
+    if (::fstat(lock.get(), &status) < 0)
+        return Error{errno, "look at " + path};
+    if (!S_ISREG(status.st_mode) || status.st_uid != ::geteuid() || (status.st_mode & 077))
+        return Error{EPERM, "lock " + path, "others can lock it, too; remove it"};
+    while (::flock(lock.get(), LOCK_EX) < 0)
+        if (errno != EINTR)
+            return Error{errno, "lock " + path};
+    return lock;
 }
 
 std::string StateDirectory::file(int number) const {
@@ -91,7 +105,9 @@ Result<void> StateDirectory::create() const {
 Result<void> StateDirectory::write(const ServerRecord& record) const {
     const std::string path = file(record.number);
     const std::string fresh = fmt::format("{}/.{}.json.new", path_, record.number);
-    UniqueFd lock = lock_directory(path_);
+    const auto lock = lock_directory(path_);
+    if (!lock)
+        return lock.error();
 
     auto written = write_file(fresh, encode(record));
     if (written && ::rename(fresh.c_str(), path.c_str()) < 0)
@@ -116,7 +132,9 @@ Result<std::optional<ServerRecord>> StateDirectory::read(int number) const {
 }
 
 void StateDirectory::remove(int number, const ProcessIdentity& server) const {
-    UniqueFd lock = lock_directory(path_);
+    const auto lock = lock_directory(path_);
+    if (!lock)
+        return; // a record that stays does no harm: it has a mark
     auto record = read(number);
     if (record && *record && (*record)->server != server)
         return;

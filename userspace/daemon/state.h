@@ -13,6 +13,7 @@
 #include <ublk/copy_mode.h>
 #include <ublk/result.h>
 
+#include "backing_record.h"
 #include "paths.h"
 #include "process.h"
 
@@ -27,6 +28,7 @@ struct ServerRecord {
     CopyChoice copy{};
     std::uint64_t mark = 0; // DeviceInfo::mark, which tells this device from others of its number
     std::string shared_file{}; // of memory shared with users; empty: none
+    BackingRecord backing{};
 };
 
 class StateDirectory {

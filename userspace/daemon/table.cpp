@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Aligns table cells in columns.
+// Aligns table cells in columns. Not with libsmartcols: that of Debian 12 never comes back from a
+// cell whose text is not UTF-8 when it is told to leave bytes alone, and escapes whatever is not
+// ASCII when it is not; names of files are both.
 #include "table.h"
 
 #include <algorithm>

@@ -10,6 +10,7 @@
 
 #include "output.h"
 #include <CLI/CLI.hpp>
+#include <unistd.h>
 
 namespace ublk::daemon {
 
@@ -93,7 +94,7 @@ static Result<Exit> parse_and_run(Verb& verb, const std::vector<std::string>& wo
     return verb.run(context);
 }
 
-Exit run_command(const std::vector<std::string>& words, const Paths& paths) {
+static Exit run_verb(const std::vector<std::string>& words, const Paths& paths) {
     const bool json = std::find(words.begin(), words.end(), "--json") != words.end();
     if (words.empty())
         return report("", Error{EINVAL, "no verb", "see ublkd help", ErrorKind::usage}, json);
@@ -115,6 +116,24 @@ Exit run_command(const std::vector<std::string>& words, const Paths& paths) {
     if (auto flushed = flush_output(); !flushed)
         return report(name, flushed.error(), false);
     return *outcome;
+}
+
+Exit run_command(const std::vector<std::string>& words, const Paths& paths) noexcept {
+    try {
+        auto outcome = without_exceptions([&] { return Result<Exit>{run_verb(words, paths)}; });
+        return outcome ? *outcome
+                       : report(words.empty() ? "" : words.front(), outcome.error(), false);
+    } catch (...) { // not even for an error line is there memory
+        return say_out_of_memory();
+    }
+}
+
+Exit say_out_of_memory() noexcept {
+    static constexpr std::string_view line =
+        "ublkd: get memory: Cannot allocate memory (free some memory, or raise the limit of this "
+        "service's cgroup)\n";
+    static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
+    return Exit::backend;
 }
 
 } // namespace ublk::daemon

@@ -66,7 +66,10 @@ Result<Verb*> find_verb(const Verbs& verbs, std::string_view name);
 std::string help_text(Verb& verb);
 
 // Runs one command line without the program's name and prints what comes of it.
-Exit run_command(const std::vector<std::string>& words, const Paths& paths);
+Exit run_command(const std::vector<std::string>& words, const Paths& paths) noexcept;
+
+// The last resort, which needs no memory itself.
+Exit say_out_of_memory() noexcept;
 
 } // namespace ublk::daemon
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd add`: makes a device from a target and leaves a server behind.
 #include <cerrno>
-#include <filesystem>
 #include <map>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 #include <ublk/options.h>
 
 #include "../targets/registry.h"
+#include "names.h"
 #include "number.h"
 #include "serve.h"
 #include "start.h"
@@ -34,18 +34,20 @@ const OptionInfo* find_option(const TargetInfo& target, std::string_view name) {
     return nullptr;
 }
 
-// The server's working directory is another one.
-std::vector<std::string> with_absolute_paths(const TargetInfo& target,
-                                             std::vector<std::string> words) {
+// The server's working directory and descriptors are others.
+Result<std::vector<std::string>> with_lasting_names(const TargetInfo& target,
+                                                    std::vector<std::string> words) {
     for (std::string& word : words) {
         const auto equals = word.find('=');
         if (equals == std::string::npos || equals + 1 == word.size())
             continue;
         const OptionInfo* option = find_option(target, word.substr(0, equals));
-        std::error_code error;
-        if (option && option->type == OptionType::path)
-            word = word.substr(0, equals + 1) +
-                   std::filesystem::absolute(word.substr(equals + 1), error).string();
+        if (!option || option->type != OptionType::path)
+            continue;
+        auto lasting = lasting_name(option->name, word.substr(equals + 1));
+        if (!lasting)
+            return lasting.error();
+        word = word.substr(0, equals + 1) + *lasting;
     }
     return words;
 }
@@ -161,8 +163,10 @@ private:
         auto target = targets::find(target_);
         if (!target)
             return target.error();
-        const auto words = with_absolute_paths(**target, words_);
-        auto values = parse_options((*target)->options, words);
+        const auto words = with_lasting_names(**target, words_);
+        if (!words)
+            return in_context(target_, words.error());
+        auto values = parse_options((*target)->options, *words);
         if (!values)
             return in_context(target_, values.error());
 
@@ -172,13 +176,10 @@ private:
         auto server = server_options();
         if (!server)
             return server.error();
-        return ServeRequest{*target, *values, split(words), *geometry, *server, shared_file()};
-    }
-
-    // The server's working directory is another one.
-    std::string shared_file() const {
-        std::error_code error;
-        return shared_file_ ? std::filesystem::absolute(*shared_file_, error).string() : "";
+        auto shared_file = shared_file_ ? absolute_name("--shmem", *shared_file_) : std::string{};
+        if (!shared_file)
+            return shared_file.error();
+        return ServeRequest{*target, *values, split(*words), *geometry, *server, *shared_file};
     }
 
     Result<GeometryRequest> geometry_request() const {

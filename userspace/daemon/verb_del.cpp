@@ -4,9 +4,12 @@
 #include <string>
 #include <vector>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <ublk/control.h>
 
+#include "device.h"
+#include "holders.h"
 #include "output.h"
 #include "removal.h"
 #include "verb.h"
@@ -20,6 +23,7 @@ namespace {
 // What became of each device.
 struct Outcomes {
     std::vector<int> deleted{};
+    std::vector<std::string> left{}; // of devices on top of those that were deleted by force
     std::vector<Error> errors{};
 };
 
@@ -45,13 +49,16 @@ public:
         auto control = Control::open();
         if (!control)
             return control.error();
+        std::vector<Error> unknown; // devices that the driver cannot be asked about
         if (all_) {
-            numbers = list_numbers(*control);
-            if (!numbers)
-                return numbers.error();
+            const DeviceList list = control->list();
+            for (const DeviceInfo& info : list.devices)
+                numbers->push_back(info.number);
+            unknown = list.errors;
         }
 
         Outcomes outcomes = remove_all(context, *control, *numbers);
+        outcomes.errors.insert(outcomes.errors.end(), unknown.begin(), unknown.end());
         // One device, one error: reported like that of any other verb.
         if (!all_ && numbers->size() == 1 && !outcomes.errors.empty())
             return outcomes.errors.front();
@@ -73,32 +80,37 @@ private:
         return numbers;
     }
 
-    static Result<std::vector<int>> list_numbers(Control& control) {
-        auto infos = control.list();
-        if (!infos)
-            return infos.error();
-        std::vector<int> numbers;
-        for (const DeviceInfo& info : *infos)
-            numbers.push_back(info.number);
-        return numbers;
-    }
-
     Outcomes remove_all(const Context& context, Control& control,
                         const std::vector<int>& numbers) const {
         Outcomes outcomes;
         for (int number : numbers) {
+            const auto info = control.info(number);
+            const auto stacked =
+                force_ ? find_stacked_devices(context.paths, number) : std::vector<Holder>{};
             auto removed =
                 remove_device(context.paths, control, number, force_ ? Force::yes : Force::no);
-            if (removed)
+            if (removed) {
                 outcomes.deleted.push_back(number);
-            else
-                outcomes.errors.push_back(removed.error());
+                for (const Holder& holder : stacked)
+                    outcomes.left.push_back(without_disk(number, holder));
+            } else {
+                outcomes.errors.push_back(info ? blame_server(context.paths, *info, removed.error())
+                                               : removed.error());
+            }
         }
         return outcomes;
     }
 
+    static std::string without_disk(int number, const Holder& holder) {
+        return fmt::format("{} was {}, which stays without it{}", block_device_path(number),
+                           holder.what,
+                           holder.way_out.empty() ? "" : "; to get rid of that: " + holder.way_out);
+    }
+
     static void print(const Outcomes& outcomes, const Context& context) {
         if (!context.json) {
+            for (const std::string& line : outcomes.left)
+                print_error_line("ublkd: del: " + line);
             for (const Error& error : outcomes.errors)
                 print_error_line(error_line("del", error));
             return;
@@ -109,7 +121,10 @@ private:
         ordered_json errors = ordered_json::array();
         for (const Error& error : outcomes.errors)
             errors.push_back(error_json(error));
-        print_json({{"deleted", deleted}, {"errors", errors}});
+        ordered_json document{{"deleted", deleted}, {"errors", errors}};
+        if (!outcomes.left.empty())
+            document["left"] = outcomes.left;
+        print_json(document);
     }
 
     std::vector<std::string> devices_;

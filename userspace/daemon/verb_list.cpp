@@ -29,18 +29,18 @@ public:
         auto control = Control::open();
         if (!control)
             return control.error();
-        auto infos = control->list();
-        if (!infos)
-            return infos.error();
-
+        const DeviceList list = control->list();
         std::vector<Device> devices;
-        for (const DeviceInfo& info : *infos)
+        for (const DeviceInfo& info : list.devices)
             devices.push_back(describe_device(context.paths, *control, info));
         if (context.json)
-            print_json({{"devices", as_json(devices)}});
+            print_json({{"devices", as_json(devices)}, {"errors", as_json(list.errors)}});
         else
             print(as_table(devices));
-        return Exit::ok;
+        for (const Error& error : list.errors)
+            if (!context.json)
+                print_error_line(error_line("list", error));
+        return list.errors.empty() ? Exit::ok : Exit::partial;
     }
 
 private:
@@ -48,6 +48,13 @@ private:
         ordered_json list = ordered_json::array();
         for (const Device& device : devices)
             list.push_back(summary_json(device));
+        return list;
+    }
+
+    static ordered_json as_json(const std::vector<Error>& errors) {
+        ordered_json list = ordered_json::array();
+        for (const Error& error : errors)
+            list.push_back(error_json(error));
         return list;
     }
 

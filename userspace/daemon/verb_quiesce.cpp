@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd quiesce`: sends a device's server away, for another one to come.
-#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <optional>
 #include <string>
-#include <thread>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 #include <ublk/control.h>
 #include <ublk/recovery.h>
+#include <ublk/retry.h>
 
 #include "device.h"
 #include "number.h"
@@ -70,10 +69,10 @@ public:
         if (auto can = can_be_quiesced(*info); !can)
             return can.error();
         if (auto quiesced = control->quiesce(*number, *patience); !quiesced)
-            return quiesced.error();
+            return blame_server(context.paths, *info, quiesced.error());
         auto left = wait_until_left(*control, *info);
         if (!left)
-            return left.error();
+            return blame_server(context.paths, *info, left.error());
         if (context.json)
             print_json({{"device", context.paths.block_node(*number)},
                         {"id", *number},
@@ -103,23 +102,25 @@ private:
     static Result<DeviceInfo> wait_until_left(Control& control, const DeviceInfo& before) {
         const ProcessHandle server(before.server);
         const Deadline limit = Clock::now() + farewell_limit;
-        for (std::chrono::milliseconds pause{1};; pause = std::min(2 * pause, longest_pause)) {
-            auto info = find_device(control, before.number);
-            if (!info)
-                return info;
-            if (lacks_server(info->state) && server.wait_until_gone(limit))
-                return info;
-            if (Clock::now() > limit)
-                return Error{ETIMEDOUT,
-                             fmt::format("server {} of {} does not go", before.server,
-                                         block_device_path(before.number)),
-                             fmt::format("end it with kill -9 {}, then ublkd recover {}",
-                                         before.server, before.number)};
-            std::this_thread::sleep_for(pause);
-        }
+        auto last = retry_until(
+            limit, [&] { return find_device(control, before.number); },
+            [&](const Result<DeviceInfo>& info) {
+                return info && info->mark == before.mark && !lacks_server(info->state);
+            });
+        if (!last)
+            return last;
+        if (last->mark != before.mark)
+            return Error{ENODEV, "quiesce " + block_device_path(before.number),
+                         "it was deleted meanwhile, and its number is another device's; see ublkd "
+                         "list"};
+        if (lacks_server(last->state) && server.wait_until_gone(limit))
+            return last;
+        return Error{ETIMEDOUT,
+                     fmt::format("server {} of {} does not go", before.server,
+                                 block_device_path(before.number)),
+                     fmt::format("end it with kill -9 {0}, then ublkd recover {1}", before.server,
+                                 before.number)};
     }
-
-    static constexpr std::chrono::milliseconds longest_pause{50};
 
     std::string device_;
     std::optional<std::string> timeout_;

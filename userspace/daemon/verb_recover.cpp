@@ -22,6 +22,8 @@ public:
 
     void declare(Arguments& arguments) override {
         arguments.word("DEV", device_, "/dev/ublkbN, ublkbN or N", Need::required);
+        arguments.flag("--other-backing", other_backing_,
+                       "even if its file or disk is not the one that it was");
         arguments.flag("--foreground", foreground_, "serve in this process, until Ctrl-C");
     }
 
@@ -29,7 +31,12 @@ public:
         return "\nFor devices in the states quiesced and fail_io: after ublkd quiesce, or when "
                "the\n"
                "server was killed. The new server has the target, the options and the data of the\n"
-               "old one; I/O that waits goes on. If it fails the device goes on waiting.\n";
+               "old one; I/O that waits goes on. If it fails the device goes on waiting.\n"
+               "A name that means another file or disk by now is refused, for instance after a "
+               "copy\n"
+               "in place of the file, or when a disk was plugged in again; whoever knows that it "
+               "has\n"
+               "the same data insists with --other-backing.\n";
     }
 
     Result<Exit> run(const Context& context) override {
@@ -37,7 +44,8 @@ public:
         if (!number)
             return number.error();
         const auto service = [&](const Announce& announce) {
-            return take_over(*number, context.paths, announce);
+            return take_over(*number, other_backing_ ? BackingWanted::any : BackingWanted::same,
+                             context.paths, announce);
         };
         auto done = foreground_ ? start_here(service, context) : take_over_behind(service, context);
         if (!done)
@@ -48,6 +56,7 @@ public:
 private:
     std::string device_;
     bool foreground_ = false;
+    bool other_backing_ = false;
 };
 
 } // namespace

@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <chrono>
 #include <string>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -63,10 +64,10 @@ public:
             return info.error();
         if (auto can = can_be_resized(context.paths, *info); !can)
             return can.error();
-        auto resized = ask_to_resize(StateDirectory(context.paths), *number, *request,
+        auto resized = ask_to_resize(StateDirectory(context.paths), *info, *request,
                                      Clock::now() + answer_limit);
         if (!resized)
-            return explain(resized.error(), *number);
+            return blame_server(context.paths, *info, explain(resized.error(), *info));
         print(*number, *resized, context);
         return Exit::ok;
     }
@@ -97,11 +98,11 @@ private:
         return {};
     }
 
-    static Error explain(Error error, int number) {
+    static Error explain(Error error, const DeviceInfo& info) {
         const bool deaf = error.code == ECONNREFUSED || error.code == ENOENT;
         if (!deaf || error.kind != ErrorKind::system)
             return error;
-        return Error{EAGAIN, "resize " + block_device_path(number),
+        return Error{EAGAIN, "resize " + block_device_path(info.number),
                      "its server does not answer; is it still alive? see ublkd list"};
     }
 

@@ -90,6 +90,7 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     json.erase("pid");
     json["server"] = server_json(context.paths, device);
     json["options"] = device.record ? ordered_json(device.record->options) : ordered_json{};
+    json["backing"] = device.record ? backing_json(device.record->backing) : ordered_json{};
     json["queues"] = info.queues;
     json["depth"] = info.depth;
     json["max_io_buffer"] = info.max_io_bytes;
@@ -98,7 +99,9 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     json["features"] = names_of_features(info.features);
     json["owner"] = {{"user", info.owner_user}, {"group", info.owner_group}};
     json["geometry"] = device.geometry ? geometry_json(*device.geometry) : ordered_json{};
-    json["users"] = find_holders(context.paths, info.number);
+    json["users"] = ordered_json::array();
+    for (const Holder& holder : find_holders(context.paths, info.number))
+        json["users"].push_back(holder.what);
     return json;
 }
 

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <ublk/control.h>
 
+#include "device.h"
 #include "output.h"
 #include "removal.h"
 #include "verb.h"
@@ -39,10 +40,13 @@ public:
         auto control = Control::open();
         if (!control)
             return control.error();
+        const auto info = find_device(*control, *number);
+        if (!info)
+            return info.error();
         auto stopped =
             stop_device(context.paths, *control, *number, safe_ ? Stop::safely : Stop::always);
         if (!stopped)
-            return stopped.error();
+            return blame_server(context.paths, *info, stopped.error());
         if (context.json)
             print_json({{"device", context.paths.block_node(*number)}, {"id", *number}});
         return Exit::ok;

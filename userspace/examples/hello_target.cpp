@@ -11,21 +11,18 @@ class Memory final : public ublk::Target {
 public:
     ublk::Geometry geometry() const override { return {.size_bytes = bytes_.size()}; }
 
-    ublk::Task serve(ublk::Io io) override {
-        const auto place = bytes_.begin() + static_cast<std::ptrdiff_t>(io.offset());
-        switch (io.op()) {
+    ublk::Async<ublk::Answer> serve(ublk::Ring, ublk::Request request) override {
+        const auto place = bytes_.begin() + static_cast<std::ptrdiff_t>(request.offset);
+        switch (request.op) {
         case ublk::Op::read:
-            std::copy_n(place, io.length(), io.buffer().begin());
-            io.succeed();
-            break;
+            std::copy_n(place, request.length, request.data.memory().begin());
+            co_return request.done();
         case ublk::Op::write:
-            std::copy_n(io.buffer().begin(), io.length(), place);
-            io.succeed();
-            break;
+            std::copy_n(request.data.memory().begin(), request.length, place);
+            co_return request.done();
         default:
-            io.fail(EOPNOTSUPP);
+            co_return -EOPNOTSUPP;
         }
-        co_return;
     }
 
 private:

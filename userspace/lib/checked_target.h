@@ -9,6 +9,8 @@
 
 #include <ublk/target.h>
 
+#include "tag.h"
+
 namespace ublk {
 
 class CheckedTarget {
@@ -21,27 +23,29 @@ public:
     Target& target() const noexcept { return *target_; }
 
     // 0, or the negative errno that the request is to be failed with unseen by the target.
-    int check(const detail::Request& request) const noexcept;
+    int check(const detail::Tag& tag) const noexcept;
 
     // The disk may grow to `size`. There is no way back: requests for what lies behind a new end
     // can be under way, and the target serves them.
     void allow_up_to(std::uint64_t size) noexcept;
 
-    Task serve(Io io) const { return target_->serve(std::move(io)); }
+    Async<Answer> serve(Ring ring, const Request& request) const {
+        return target_->serve(ring, request);
+    }
 
     // Whether the target may answer the request so. A read or write that is neither complete nor
     // failed is not allowed: drivers disagree on what to do with the rest, and one drops it. What
     // is said about zones must be possible; not every driver looks at it.
-    bool allowed(const detail::Request& request, int result) const noexcept;
+    bool allowed(const detail::Tag& tag, int result) const noexcept;
 
 private:
-    int check_range(const detail::Request& request) const noexcept;
-    int check_transfer(const detail::Request& request) const noexcept;
-    int check_zone(const detail::Request& request) const noexcept;
-    int check_append(const detail::Request& request) const noexcept;
-    int check_report(const detail::Request& request) const noexcept;
-    bool append_is_possible(const detail::Request& request) const noexcept;
-    bool report_is_possible(const detail::Request& request) const noexcept;
+    int check_range(const detail::Tag& tag) const noexcept;
+    int check_transfer(const detail::Tag& tag) const noexcept;
+    int check_zone(const detail::Tag& tag) const noexcept;
+    int check_append(const detail::Tag& tag) const noexcept;
+    int check_report(const detail::Tag& tag) const noexcept;
+    bool append_is_possible(const detail::Tag& tag) const noexcept;
+    bool report_is_possible(const detail::Tag& tag) const noexcept;
 
     Target* target_;
     Geometry geometry_;

@@ -165,27 +165,28 @@ Result<DeviceInfo> Control::info(int number) {
     return from_driver(raw);
 }
 
-Result<std::vector<DeviceInfo>> Control::list() {
+DeviceList Control::list() {
     std::vector<int> numbers = port_->device_numbers();
     std::sort(numbers.begin(), numbers.end());
-    std::vector<DeviceInfo> devices;
+    DeviceList list;
     for (int number : numbers) {
         Result<DeviceInfo> device = info(number);
         if (device)
-            devices.push_back(*device);
+            list.devices.push_back(*device);
         else if (device.error().code != ENODEV) // removed meanwhile
-            return device.error();
+            list.errors.push_back(device.error());
     }
-    return devices;
+    return list;
 }
 
 Result<void> Control::set_geometry(int number, const Geometry& geometry) {
     ublk_params params = to_params(geometry);
-    return check(
-        port_->execute(
-            {.opcode = UBLK_U_CMD_SET_PARAMS, .number = number, .buffer = bytes_of(params)},
-            timeout_),
-        on_device("set the parameters of device", number));
+    const int result = port_->execute(
+        {.opcode = UBLK_U_CMD_SET_PARAMS, .number = number, .buffer = bytes_of(params)}, timeout_);
+    return check(result, on_device("describe the disk to the driver, as device", number),
+                 result == -EINVAL ? "it takes no such disk: try other block sizes (-b, "
+                                     "--physical-block-size) or --max-io; dmesg may say more"
+                                   : "");
 }
 
 Result<Geometry> Control::geometry(int number) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include <ublk/control.h>
+#include <ublk/unique_fd.h>
 
 namespace ublk {
 
@@ -32,6 +33,9 @@ public:
 };
 
 Result<std::unique_ptr<ControlPort>> open_control_device();
+
+// Sends its commands to this file, which open_control_device() opens.
+Result<std::unique_ptr<ControlPort>> control_over(UniqueFd device);
 
 } // namespace ublk
 

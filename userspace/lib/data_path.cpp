@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "buffer_pool.h"
 #include "buffers.h"
 #include "queue.h"
 
@@ -20,15 +21,15 @@ class DriverCopy : public DataPath {
 public:
     explicit DriverCopy(CopyBuffers buffers) : buffers_(std::move(buffers)) {}
 
-    void offer(const detail::Request& request, io_uring_sqe&,
+    void offer(const detail::Tag& tag, io_uring_sqe&,
                ublksrv_io_cmd& payload) const noexcept override {
-        payload.addr = reinterpret_cast<std::uintptr_t>(buffers_.of(request.tag));
+        payload.addr = reinterpret_cast<std::uintptr_t>(buffers_.of(tag.number));
     }
-    Move receive(detail::Request& request, const ublksrv_io_desc&) noexcept override {
-        request.buffer = buffers_.of(request.tag);
+    Move receive(detail::Tag& tag, const ublksrv_io_desc&) noexcept override {
+        tag.buffer = buffers_.of(tag.number);
         return Move::none;
     }
-    Move send(detail::Request&) noexcept override { return Move::none; }
+    Move send(detail::Tag&) noexcept override { return Move::none; }
 
 private:
     CopyBuffers buffers_;
@@ -41,13 +42,13 @@ public:
     SharedCopy(CopyBuffers buffers, const SharedPlace& shared)
         : DriverCopy(std::move(buffers)), shared_(&shared) {}
 
-    Move receive(detail::Request& request, const ublksrv_io_desc& descriptor) noexcept override {
-        if (!(request.flags & UBLK_IO_F_SHMEM_ZC))
-            return DriverCopy::receive(request, descriptor);
+    Move receive(detail::Tag& tag, const ublksrv_io_desc& descriptor) noexcept override {
+        if (!(tag.flags & UBLK_IO_F_SHMEM_ZC))
+            return DriverCopy::receive(tag, descriptor);
         // Others can have registered memory for this device, too, which is not here.
-        request.buffer = shared_->find(ublk_shmem_zc_index(descriptor.addr),
-                                       ublk_shmem_zc_offset(descriptor.addr), request.length);
-        return request.buffer ? Move::none : Move::fail;
+        tag.buffer = shared_->find(ublk_shmem_zc_index(descriptor.addr),
+                                   ublk_shmem_zc_offset(descriptor.addr), tag.length);
+        return tag.buffer ? Move::none : Move::fail;
     }
 
 private:
@@ -66,35 +67,35 @@ public:
             free_.push_back(buffers_.of(number));
     }
 
-    void offer(const detail::Request&, io_uring_sqe&, ublksrv_io_cmd&) const noexcept override {}
+    void offer(const detail::Tag&, io_uring_sqe&, ublksrv_io_cmd&) const noexcept override {}
 
-    Move receive(detail::Request& request, const ublksrv_io_desc&) noexcept override {
-        if (!detail::has_data(request.op))
+    Move receive(detail::Tag& tag, const ublksrv_io_desc&) noexcept override {
+        if (!has_data(tag.op))
             return Move::none;
-        request.buffer = free_.back(); // used last, so it is in the cache
+        tag.buffer = free_.back(); // used last, so it is in the cache
         free_.pop_back();
-        return detail::is_write(request.op) ? Move::submit : Move::none;
+        return is_write(tag.op) ? Move::submit : Move::none;
     }
-    Move send(detail::Request& request) noexcept override {
-        const bool read = detail::has_data(request.op) && !detail::is_write(request.op);
-        return read && request.result >= 0 ? Move::submit : Move::none;
+    Move send(detail::Tag& tag) noexcept override {
+        const bool read = has_data(tag.op) && !is_write(tag.op);
+        return read && tag.result >= 0 ? Move::submit : Move::none;
     }
-    void fill(const detail::Request& request, io_uring_sqe& sqe) const noexcept override {
-        const bool receives = request.stage == detail::Stage::receive;
+    void fill(const detail::Tag& tag, io_uring_sqe& sqe) const noexcept override {
+        const bool receives = tag.stage == Stage::receive;
         sqe.opcode = receives ? IORING_OP_READ : IORING_OP_WRITE;
         sqe.flags = IOSQE_FIXED_FILE;
         sqe.fd = Queue::char_device_file;
         sqe.off = UBLKSRV_IO_BUF_OFFSET + (std::uint64_t{queue_} << UBLK_QID_OFF) +
-                  (std::uint64_t{request.tag} << UBLK_TAG_OFF);
-        sqe.addr = reinterpret_cast<std::uintptr_t>(request.buffer);
-        sqe.len = static_cast<std::uint32_t>(request.length);
+                  (std::uint64_t{tag.number} << UBLK_TAG_OFF);
+        sqe.addr = reinterpret_cast<std::uintptr_t>(tag.buffer);
+        sqe.len = static_cast<std::uint32_t>(tag.length);
     }
-    bool succeeded(const detail::Request& request, int result) const noexcept override {
-        return result >= 0 && static_cast<std::uint64_t>(result) == request.length;
+    bool succeeded(const detail::Tag& tag, int result) const noexcept override {
+        return result >= 0 && static_cast<std::uint64_t>(result) == tag.length;
     }
-    void release(detail::Request& request) noexcept override {
-        if (request.buffer)
-            free_.push_back(std::exchange(request.buffer, nullptr));
+    void release(detail::Tag& tag) noexcept override {
+        if (tag.buffer)
+            free_.push_back(std::exchange(tag.buffer, nullptr));
     }
 
 private:
@@ -111,43 +112,44 @@ public:
     explicit ZeroCopy(const Parts& parts) : parts_(parts) {}
 
     Result<void> prepare(Uring& uring) override {
-        if (const int error = uring.register_buffer_slots(parts_.depth))
-            return Error{-error, "make a table of " + std::to_string(parts_.depth) + " buffers"};
+        const unsigned places = parts_.depth + BufferPool::ring_buffers;
+        if (const int error = uring.register_buffer_slots(places))
+            return Error{-error, "make a table of " + std::to_string(places) + " buffers"};
         return {};
     }
-    void offer(const detail::Request& request, io_uring_sqe& sqe,
-               ublksrv_io_cmd&) const noexcept override {
-        const ublk_auto_buf_reg place{.index = request.tag,
+    unsigned ring_buffers() const noexcept override { return parts_.depth; }
+    void offer(const detail::Tag& tag, io_uring_sqe& sqe, ublksrv_io_cmd&) const noexcept override {
+        const ublk_auto_buf_reg place{.index = tag.number,
                                       .flags = UBLK_AUTO_BUF_REG_FALLBACK,
                                       .reserved0 = 0,
                                       .reserved1 = 0};
         sqe.addr = ublk_auto_buf_reg_to_sqe_addr(&place);
     }
-    Move receive(detail::Request& request, const ublksrv_io_desc&) noexcept override {
-        if (!detail::has_data(request.op))
+    Move receive(detail::Tag& tag, const ublksrv_io_desc&) noexcept override {
+        if (!has_data(tag.op))
             return Move::none;
-        request.ring_buffer = request.tag;
-        return by_hand(request) ? Move::submit : Move::none;
+        tag.ring_buffer = tag.number;
+        return by_hand(tag) ? Move::submit : Move::none;
     }
-    Move send(detail::Request& request) noexcept override {
-        return detail::has_data(request.op) && by_hand(request) ? Move::submit : Move::none;
+    Move send(detail::Tag& tag) noexcept override {
+        return has_data(tag.op) && by_hand(tag) ? Move::submit : Move::none;
     }
-    void fill(const detail::Request& request, io_uring_sqe& sqe) const noexcept override {
+    void fill(const detail::Tag& tag, io_uring_sqe& sqe) const noexcept override {
         sqe.opcode = IORING_OP_URING_CMD;
         sqe.flags = IOSQE_FIXED_FILE;
         sqe.fd = Queue::char_device_file;
-        sqe.cmd_op = request.stage == detail::Stage::receive ? UBLK_U_IO_REGISTER_IO_BUF
-                                                             : UBLK_U_IO_UNREGISTER_IO_BUF;
+        sqe.cmd_op =
+            tag.stage == Stage::receive ? UBLK_U_IO_REGISTER_IO_BUF : UBLK_U_IO_UNREGISTER_IO_BUF;
         ublksrv_io_cmd payload{};
         payload.q_id = static_cast<std::uint16_t>(parts_.queue);
-        payload.tag = request.tag;
-        payload.addr = request.tag; // the place in the table
+        payload.tag = tag.number;
+        payload.addr = tag.number; // the place in the table
         std::memcpy(sqe.cmd, &payload, sizeof payload);
     }
 
 private:
-    static bool by_hand(const detail::Request& request) noexcept {
-        return request.flags & UBLK_IO_F_NEED_REG_BUF;
+    static bool by_hand(const detail::Tag& tag) noexcept {
+        return tag.flags & UBLK_IO_F_NEED_REG_BUF;
     }
 
     Parts parts_;

@@ -8,9 +8,9 @@
 #include <memory>
 
 #include <ublk/copy_mode.h>
-#include <ublk/io.h>
 
 #include "shared_place.h"
+#include "tag.h"
 #include "uapi.h"
 #include "uring.h"
 
@@ -40,21 +40,21 @@ public:
     // What the ring has to know before the first tag is offered.
     virtual Result<void> prepare(Uring&) { return {}; }
     // Completes the command that gives a tag to the driver.
-    virtual void offer(const detail::Request& request, io_uring_sqe& sqe,
+    virtual void offer(const detail::Tag& tag, io_uring_sqe& sqe,
                        ublksrv_io_cmd& payload) const noexcept = 0;
 
     // A request has arrived: makes its data reachable for the target.
-    virtual Move receive(detail::Request& request, const ublksrv_io_desc& descriptor) noexcept = 0;
-    // The target has answered with request.result, of which the driver must get the data.
-    virtual Move send(detail::Request& request) noexcept = 0;
-    // The submission that receive() or send() asked for, told apart by request.stage, and whether
+    virtual Move receive(detail::Tag& tag, const ublksrv_io_desc& descriptor) noexcept = 0;
+    // The target has answered with tag.result, of which the driver must get the data.
+    virtual Move send(detail::Tag& tag) noexcept = 0;
+    // The submission that receive() or send() asked for, told apart by tag.stage, and whether
     // its result is a success. The queue sets user_data.
-    virtual void fill(const detail::Request&, io_uring_sqe&) const noexcept {}
-    virtual bool succeeded(const detail::Request&, int result) const noexcept {
-        return result >= 0;
-    }
+    virtual void fill(const detail::Tag&, io_uring_sqe&) const noexcept {}
+    virtual bool succeeded(const detail::Tag&, int result) const noexcept { return result >= 0; }
+    // How many places of the ring's buffer table, the first ones, are for requests.
+    virtual unsigned ring_buffers() const noexcept { return 0; }
     // Nobody needs the data any more.
-    virtual void release(detail::Request&) noexcept {}
+    virtual void release(detail::Tag&) noexcept {}
 };
 
 // `mode` is not automatic.

@@ -26,9 +26,14 @@ class DriverPort {
 public:
     virtual ~DriverPort() = default;
 
+    // Before any thread or ring is made: they get from the calling thread what it has become by
+    // this, also those that io_uring makes by itself.
+    virtual Result<void> prepare_process() = 0;
     virtual Result<Control> open_control(Milliseconds timeout) = 0;
     virtual Result<UniqueFd> open_char_device(int number) = 0;
     virtual Result<void> find_block_device(int number) = 0;
+    // Fails with EBUSY while somebody has it mounted or otherwise for himself.
+    virtual Result<UniqueFd> claim_block_device(int number) = 0;
     virtual Result<Descriptors> map_descriptors(int char_device, unsigned queue,
                                                 unsigned depth) = 0;
     virtual Result<std::unique_ptr<Uring>> create_ring(unsigned entries) = 0;

@@ -6,6 +6,8 @@
 
 namespace ublk {
 
+Event::Event(Ring ring) noexcept : queue_(ring.queue_) {}
+
 bool Event::await_suspend(std::coroutine_handle<> waiter) noexcept {
     waiter_ = waiter;
     queue_->expect_event();

@@ -38,6 +38,8 @@ Result<void> become_io_flusher() {
 
 class KernelDriver final : public DriverPort {
 public:
+    Result<void> prepare_process() override { return become_io_flusher(); }
+
     Result<Control> open_control(Milliseconds timeout) override { return Control::open(timeout); }
 
     Result<UniqueFd> open_char_device(int number) override {
@@ -46,7 +48,10 @@ public:
         while (!device && errno == EINTR)
             device = UniqueFd{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
         if (!device)
-            return Error{errno, "open " + path, errno == ENOENT ? "is /dev a devtmpfs?" : ""};
+            return Error{errno, "open " + path,
+                         errno == ENOENT  ? "is /dev a devtmpfs?"
+                         : errno == EBUSY ? "another server has it"
+                                          : ""};
         return device;
     }
 
@@ -58,6 +63,14 @@ public:
         if (!S_ISBLK(status.st_mode))
             return Error{ENOTBLK, "find " + path, "remove what lies in its place"};
         return {};
+    }
+
+    Result<UniqueFd> claim_block_device(int number) override {
+        const std::string path = block_device_path(number);
+        UniqueFd device{::open(path.c_str(), O_RDONLY | O_EXCL | O_NONBLOCK | O_CLOEXEC)};
+        if (!device)
+            return Error{errno, "open " + path};
+        return device;
     }
 
     Result<Descriptors> map_descriptors(int char_device, unsigned queue, unsigned depth) override {

@@ -45,7 +45,8 @@ private:
                                   off_t offset) {
         void* address = ::mmap(nullptr, size, protection, flags, fd, offset);
         if (address == MAP_FAILED)
-            return Error{errno, "map " + std::to_string(size) + " bytes"};
+            return Error{errno, "get " + std::to_string(size) + " bytes of address space",
+                         "use less --depth, --queues or --max-io, or raise ulimit -v"};
         Mapping mapping;
         mapping.address_ = address;
         mapping.size_ = size;

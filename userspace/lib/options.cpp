@@ -46,6 +46,10 @@ Result<void> check_value(const OptionInfo& option, const std::string& value) {
         if (value != "yes" && value != "no")
             return usage(step, "say yes or no");
         break;
+    case OptionType::duration:
+        if (Result<std::uint64_t> duration = parse_duration(value); !duration)
+            return usage(step, duration.error().hint);
+        break;
     case OptionType::text:
     case OptionType::path:
         if (value.empty())
@@ -74,8 +78,44 @@ Result<std::uint64_t> parse_size(std::string_view text) {
     return *number << shift;
 }
 
+namespace {
+
+struct Unit {
+    std::string_view suffix;
+    std::uint64_t nanoseconds;
+};
+constexpr Unit units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000 * 1000}, {"s", 1000 * 1000 * 1000}};
+constexpr std::uint64_t longest_duration = std::uint64_t{3600} * 1000 * 1000 * 1000;
+
+} // namespace
+
+Result<std::uint64_t> parse_duration(std::string_view text) {
+    const std::string step = "parse duration '" + std::string{text} + "'";
+    const std::size_t digits = text.find_first_not_of("0123456789");
+    const std::string_view suffix = digits == std::string_view::npos ? "" : text.substr(digits);
+    for (const Unit& unit : units) {
+        if (unit.suffix != suffix)
+            continue;
+        Result<std::uint64_t> number = parse_number(text.substr(0, digits));
+        if (!number)
+            break;
+        if (*number > longest_duration / unit.nanoseconds)
+            return usage(step, "give at most 3600s");
+        return *number * unit.nanoseconds;
+    }
+    return usage(step, "give a number with ns, us, ms or s, such as 20ms");
+}
+
+std::string format_duration(std::uint64_t nanoseconds) {
+    const Unit* best = &units[0];
+    for (const Unit& unit : units)
+        if (nanoseconds % unit.nanoseconds == 0)
+            best = &unit;
+    return std::to_string(nanoseconds / best->nanoseconds) + std::string{best->suffix};
+}
+
 Result<OptionValues> parse_options(std::span<const OptionInfo> known,
-                                   std::span<const std::string> words) {
+                                   std::span<const std::string> words, Defaults defaults) {
     OptionValues result;
     for (const std::string& word : words) {
         const std::size_t equals = word.find('=');
@@ -92,6 +132,8 @@ Result<OptionValues> parse_options(std::span<const OptionInfo> known,
         if (!result.values_.emplace(key, std::move(value)).second)
             return usage("option " + key, "give it once");
     }
+    if (defaults == Defaults::none)
+        return result;
     for (const OptionInfo& option : known) {
         if (option.required && !result.is_set(option.name))
             return usage("option " + std::string{option.name} + " is missing",
@@ -117,6 +159,14 @@ std::uint64_t OptionValues::size(std::string_view name) const {
     return *value;
 }
 
+std::uint64_t OptionValues::nanoseconds(std::string_view name) const {
+    if (!is_set(name))
+        return 0;
+    Result<std::uint64_t> value = parse_duration(text(name));
+    assert(value && "not a duration option");
+    return *value;
+}
+
 bool OptionValues::yes(std::string_view name) const { return text(name) == "yes"; }
 
 std::string_view name_of(OptionType type) {
@@ -131,6 +181,8 @@ std::string_view name_of(OptionType type) {
         return "number";
     case OptionType::yes_no:
         return "yes|no";
+    case OptionType::duration:
+        return "duration";
     }
     return "";
 }

@@ -12,6 +12,7 @@
 #include "driver_port.h"
 #include "queue.h"
 #include "shared_place.h"
+#include "workers.h"
 
 namespace ublk {
 
@@ -24,26 +25,32 @@ public:
     struct Device {
         std::shared_ptr<DriverPort> driver;
         std::unique_ptr<Target> target;
+        FileTable files; // of the target
         CheckedTarget checked;
         DeviceInfo info;
         CopyChoice copy;
         UniqueFd ended; // eventfd, written when a queue ends
         SharedPlace shared;
+        Workers workers;
     };
 
-    QueueThread(std::shared_ptr<Device> device, int char_device, unsigned index,
-                std::vector<unsigned> cpus);
+    static Result<QueueThread> start(std::shared_ptr<Device> device, int char_device,
+                                     unsigned index, std::vector<unsigned> cpus);
     QueueThread(QueueThread&&) = default;
     QueueThread& operator=(QueueThread&&) = default;
 
     // Until every tag is offered to the driver.
     Result<void> wait_until_ready(Deadline deadline);
+    // What is under way is to come to an end, if need be by force: see Queue::ask_to_end().
+    void ask_to_end();
     // False: it still runs.
     bool wait_until_ended(Deadline deadline);
     Statistics statistics() const;
 
 private:
     struct State;
+    explicit QueueThread(std::shared_ptr<State> state) : state_(std::move(state)) {}
+
     std::shared_ptr<State> state_;
 };
 

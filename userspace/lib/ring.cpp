@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <climits>
 #include <sys/uio.h>
+#include <utility>
 
 #include "queue.h"
 
@@ -21,67 +22,106 @@ std::uint32_t flags_of(Durability durability) {
 
 } // namespace
 
+RingOperation::Timespec RingOperation::Timespec::of(std::chrono::nanoseconds duration) noexcept {
+    constexpr long long second = 1'000'000'000;
+    return {duration.count() / second, duration.count() % second};
+}
+
 void RingOperation::await_suspend(std::coroutine_handle<> waiter) noexcept {
     static_assert(sizeof(Timespec) == sizeof(__kernel_timespec));
     waiter_ = waiter;
     if (parts_.opcode == IORING_OP_TIMEOUT)
         parts_.address = address_of(&parts_.delay);
-    queue_->submit(*this);
+    queue_->start(*this);
+}
+
+RingOperation RingOperation::within(std::chrono::nanoseconds limit) const noexcept {
+    assert(!parts_.transfers && parts_.opcode != IORING_OP_TIMEOUT);
+    Parts parts = parts_;
+    parts.limited = true;
+    parts.delay = Timespec::of(limit);
+    return {*queue_, parts};
 }
 
 // Whether the operation is over; if not it is to be submitted again for the rest.
-bool RingOperation::take_result(int result) noexcept {
+RingOperation::Next RingOperation::take_result(int result) noexcept {
     if (!parts_.transfers) {
         result_ = parts_.opcode == IORING_OP_TIMEOUT && result == -ETIME ? 0 : result;
-        return true;
+        return parts_.limited ? take_half() : Next::resume;
     }
     if (result == -EINTR)
-        return false;
+        return Next::again;
     if (result < 0) {
         result_ = result;
-        return true;
+        return Next::resume;
     }
     const auto count = static_cast<std::uint32_t>(result);
     result_ += result;
     parts_.address += count;
     parts_.offset += count;
     parts_.length -= count;
-    return count == 0 || parts_.length == 0;
+    return count == 0 || parts_.length == 0 ? Next::resume : Next::again;
+}
+
+RingOperation::Next RingOperation::take_end_of_limit(int result) noexcept {
+    timed_out_ = result == -ETIME;
+    return take_half();
+}
+
+// The operation and its limit end in either order, and the kernel looks at both until then.
+RingOperation::Next RingOperation::take_half() noexcept {
+    if (!std::exchange(half_over_, true))
+        return Next::wait;
+    if (timed_out_ && result_ == -ECANCELED)
+        result_ = -ETIMEDOUT;
+    return Next::resume;
+}
+
+// Operations on files that would block are handed to threads of the kernel's. When it can make
+// none, the first is given up as if it had been canceled, and later ones wait. What waits for
+// others needs no thread.
+bool RingOperation::lacks_thread(int result) const noexcept {
+    if (parts_.limited) // so it waits for others, too
+        return false;
+    switch (parts_.opcode) {
+    case IORING_OP_TIMEOUT:
+    case IORING_OP_POLL_ADD:
+    case IORING_OP_NOP:
+    case IORING_OP_CONNECT:
+    case IORING_OP_SENDMSG:
+    case IORING_OP_RECVMSG:
+    case IORING_OP_ASYNC_CANCEL:
+        return false;
+    default:
+        return result == -ECANCELED || result == -EAGAIN;
+    }
+}
+
+// Not of what synchronizes: that may be the one word there is of a page that could not be written
+// back and is lost.
+bool RingOperation::lacks_memory(int result) const noexcept {
+    const bool synchronizes = parts_.opcode == IORING_OP_FSYNC || (parts_.flags & RWF_DSYNC);
+    return (result == -ENOMEM || result == -ENOBUFS) && !synchronizes && !parts_.limited;
 }
 
 RingOperation Ring::read(File file, std::span<std::byte> buffer,
                          std::uint64_t offset) const noexcept {
-    assert(buffer.size() <= INT_MAX);
-    return {*queue_,
-            {.opcode = IORING_OP_READ,
-             .transfers = true,
-             .file = file,
-             .address = address_of(buffer.data()),
-             .offset = offset,
-             .length = buffer.size()}};
+    return read(file, Data::of(buffer), offset);
 }
 
 RingOperation Ring::write(File file, std::span<const std::byte> buffer, std::uint64_t offset,
                           Durability durability) const noexcept {
-    assert(buffer.size() <= INT_MAX);
-    return {*queue_,
-            {.opcode = IORING_OP_WRITE,
-             .transfers = true,
-             .file = file,
-             .flags = flags_of(durability),
-             .address = address_of(buffer.data()),
-             .offset = offset,
-             .length = buffer.size()}};
+    return write(file, Data::of(buffer), offset, durability);
 }
 
-// A buffer of the ring's table begins at address 0.
 RingOperation Ring::read(File file, const Data& data, std::uint64_t offset) const noexcept {
+    assert(data.size() <= INT_MAX);
     const bool in_table = data.ring_buffer_ >= 0;
     return {*queue_,
             {.opcode = static_cast<std::uint8_t>(in_table ? IORING_OP_READ_FIXED : IORING_OP_READ),
              .transfers = true,
              .file = file,
-             .address = address_of(data.memory_),
+             .address = data.address_,
              .offset = offset,
              .length = data.size(),
              .ring_buffer = data.ring_buffer_}};
@@ -89,6 +129,7 @@ RingOperation Ring::read(File file, const Data& data, std::uint64_t offset) cons
 
 RingOperation Ring::write(File file, const Data& data, std::uint64_t offset,
                           Durability durability) const noexcept {
+    assert(data.size() <= INT_MAX);
     const bool in_table = data.ring_buffer_ >= 0;
     return {
         *queue_,
@@ -96,10 +137,31 @@ RingOperation Ring::write(File file, const Data& data, std::uint64_t offset,
          .transfers = true,
          .file = file,
          .flags = flags_of(durability),
-         .address = address_of(data.memory_),
+         .address = data.address_,
          .offset = offset,
          .length = data.size(),
          .ring_buffer = data.ring_buffer_}};
+}
+
+RingOperation Ring::readv(File file, std::span<const iovec> pieces,
+                          std::uint64_t offset) const noexcept {
+    return {*queue_,
+            {.opcode = IORING_OP_READV,
+             .file = file,
+             .address = address_of(pieces.data()),
+             .offset = offset,
+             .length = pieces.size()}};
+}
+
+RingOperation Ring::writev(File file, std::span<const iovec> pieces, std::uint64_t offset,
+                           Durability durability) const noexcept {
+    return {*queue_,
+            {.opcode = IORING_OP_WRITEV,
+             .file = file,
+             .flags = flags_of(durability),
+             .address = address_of(pieces.data()),
+             .offset = offset,
+             .length = pieces.size()}};
 }
 
 RingOperation Ring::sync(File file, Sync what) const noexcept {
@@ -120,11 +182,9 @@ RingOperation Ring::allocate(File file, int fallocate_mode, std::uint64_t offset
 }
 
 RingOperation Ring::sleep(std::chrono::nanoseconds duration) const noexcept {
-    constexpr long long second = 1'000'000'000;
-    return {*queue_,
-            {.opcode = IORING_OP_TIMEOUT,
-             .length = 1,
-             .delay = {duration.count() / second, duration.count() % second}}};
+    return {
+        *queue_,
+        {.opcode = IORING_OP_TIMEOUT, .length = 1, .delay = RingOperation::Timespec::of(duration)}};
 }
 
 RingOperation Ring::yield() const noexcept { return {*queue_, {.opcode = IORING_OP_NOP}}; }
@@ -133,9 +193,40 @@ RingOperation Ring::poll(File file, unsigned events) const noexcept {
     return {*queue_, {.opcode = IORING_OP_POLL_ADD, .file = file, .flags = events}};
 }
 
-File Ring::file(unsigned index) const noexcept {
-    return File::registered(Queue::first_target_file + static_cast<int>(index));
+RingOperation Ring::connect(File socket, const sockaddr* address, socklen_t length) const noexcept {
+    return {*queue_,
+            {.opcode = IORING_OP_CONNECT,
+             .file = socket,
+             .address = address_of(address),
+             .offset = length}};
 }
+
+RingOperation Ring::sendmsg(File socket, const msghdr& message, int flags) const noexcept {
+    return {*queue_,
+            {.opcode = IORING_OP_SENDMSG,
+             .file = socket,
+             .flags = static_cast<std::uint32_t>(flags),
+             .address = address_of(&message),
+             .length = 1}};
+}
+
+RingOperation Ring::recvmsg(File socket, msghdr& message, int flags) const noexcept {
+    return {*queue_,
+            {.opcode = IORING_OP_RECVMSG,
+             .file = socket,
+             .flags = static_cast<std::uint32_t>(flags),
+             .address = address_of(&message),
+             .length = 1}};
+}
+
+RingOperation Ring::cancel(File file) const noexcept {
+    std::uint32_t flags = IORING_ASYNC_CANCEL_FD | IORING_ASYNC_CANCEL_ALL;
+    if (file.is_registered())
+        flags |= IORING_ASYNC_CANCEL_FD_FIXED;
+    return {*queue_, {.opcode = IORING_OP_ASYNC_CANCEL, .file = file, .flags = flags}};
+}
+
+Buffer Ring::borrow(std::size_t size) const noexcept { return queue_->borrow(size); }
 
 unsigned Ring::queue_index() const noexcept { return queue_->index(); }
 

@@ -9,8 +9,11 @@
 #include <cstdio>
 #include <poll.h>
 #include <sys/signalfd.h>
+#include <system_error>
 #include <thread>
 #include <utility>
+
+#include <ublk/retry.h>
 
 #include "copy_choice.h"
 #include "stop_signals.h"
@@ -21,7 +24,7 @@ namespace ublk {
 namespace {
 
 constexpr Milliseconds longest_farewell{2000};
-constexpr Milliseconds longest_pause{50};
+constexpr Milliseconds longest_look{2000}; // at a disk by udev and its like
 
 Result<void> check_new_size(Geometry geometry, std::uint64_t size, const SizeRequest& request) {
     const std::uint64_t before = std::exchange(geometry.size_bytes, size);
@@ -37,6 +40,8 @@ Result<void> check_new_size(Geometry geometry, std::uint64_t size, const SizeReq
     return {};
 }
 
+bool is_busy(const Result<void>& result) { return !result && result.error().code == EBUSY; }
+
 void consume_signal(int signal_fd) {
     signalfd_siginfo consumed{};
     static_cast<void>(::read(signal_fd, &consumed, sizeof consumed));
@@ -51,10 +56,10 @@ Server::Running::Running(std::shared_ptr<DriverPort> driver, Control control,
 
 Server::Running::~Running() {
     if (duty_ == Duty::remove)
-        static_cast<void>(stop());
+        static_cast<void>(without_exceptions([this] { return stop(); }));
 }
 
-Result<void> Server::Running::bring_up() {
+Result<void> Server::Running::bring_up(const BeforeDisk& prepare) {
     duty_ = Duty::remove;
     const Geometry geometry = geometry_for(copy().mode, device_->checked.geometry());
     if (Result<void> set = control_.set_geometry(number(), geometry); !set)
@@ -63,6 +68,9 @@ Result<void> Server::Running::bring_up() {
         return serving;
     if (Result<void> shared = share_memory(); !shared)
         return shared;
+    if (prepare)
+        if (Result<void> prepared = prepare(info(), copy()); !prepared)
+            return prepared;
     if (Result<void> started = control_.start(number(), ::getpid()); !started)
         return started;
     return driver_->find_block_device(number());
@@ -83,21 +91,18 @@ Result<void> Server::Running::take_over() {
         duty_ = Duty::remove;
         return taken;
     }
-    // A server that has just begun to fetch is sent away like one that serves.
-    static_cast<void>(control_.quiesce(number(), timeout_));
+    // A server that has just begun to fetch is sent away like one that serves. Only if it is this
+    // one: another that came at the same time may have been first.
+    if (!queues_.empty())
+        static_cast<void>(control_.quiesce(number(), timeout_));
     leave();
     return taken;
 }
 
 // The old server may have died just now, and its end takes a moment.
 Result<void> Server::Running::wait_until_vacant() {
-    const Deadline limit = deadline();
-    for (Milliseconds pause{1};; pause = std::min(2 * pause, longest_pause)) {
-        Result<void> vacant = control_.start_recovery(number());
-        if (vacant || vacant.error().code != EBUSY || std::chrono::steady_clock::now() > limit)
-            return vacant;
-        std::this_thread::sleep_for(pause);
-    }
+    return retry_until(
+        deadline(), [this] { return control_.start_recovery(number()); }, is_busy);
 }
 
 Result<void> Server::Running::begin_serving() {
@@ -105,7 +110,22 @@ Result<void> Server::Running::begin_serving() {
     if (!char_device)
         return char_device.error();
     char_device_ = std::move(*char_device);
+    if (Result<void> same = check_identity(); !same) {
+        char_device_ = UniqueFd{};
+        return same;
+    }
     return start_queues();
+}
+
+// A device that is open keeps its number; before that, the number may have become another's.
+Result<void> Server::Running::check_identity() {
+    const Result<DeviceInfo> found = control_.info(number());
+    if (!found)
+        return found.error();
+    if (found->mark != info().mark)
+        return Error{ENODEV, "serve " + path_,
+                     "it was deleted, and its number is another device's by now"};
+    return {};
 }
 
 // Before the first request can come.
@@ -131,11 +151,16 @@ void Server::Running::stop_sharing() {
 }
 
 Result<void> Server::Running::start_queues() {
+    queues_.reserve(info().queues); // a thread that runs must not be forgotten
     for (unsigned index = 0; index < info().queues; ++index) {
         Result<std::vector<unsigned>> cpus = control_.queue_cpus(number(), index);
         if (!cpus)
             return cpus.error();
-        queues_.emplace_back(device_, char_device_.get(), index, std::move(*cpus));
+        Result<QueueThread> queue =
+            QueueThread::start(device_, char_device_.get(), index, std::move(*cpus));
+        if (!queue)
+            return queue.error();
+        queues_.push_back(*std::move(queue));
     }
     const Deadline limit = deadline();
     for (QueueThread& queue : queues_)
@@ -153,7 +178,8 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
     for (const Watch& watch : also)
         events.push_back({watch.descriptor, POLLIN, 0});
 
-    while (!events[0].revents && !events[1].revents) {
+    bool insists = false; // who sends a signal now has sent one before
+    while (!events[1].revents) {
         if (::poll(events.data(), events.size(), -1) < 0) {
             if (errno != EINTR)
                 return Error{errno, "wait for a signal"};
@@ -161,17 +187,75 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
         }
         for (std::size_t i = 0; i < also.size(); ++i)
             if (events[i + 2].revents)
-                also[i].handle();
-    }
-    if (events[0].revents) {
+                complain(without_exceptions([&]() -> Result<void> {
+                    also[i].handle();
+                    return {};
+                }));
+        if (!events[0].revents)
+            continue;
         consume_signal(signal_fd.get());
-    } else if (makes_room()) {
+        if (const std::optional<Result<End>> end = end_when_told(insists))
+            return *end;
+        insists = true;
+    }
+    if (makes_room()) {
         leave();
         return End::left;
     }
+    return stop_for_good();
+}
+
+Result<End> Server::Running::stop_for_good() {
     if (Result<void> stopped = stop(); !stopped)
         return stopped.error();
     return End::removed;
+}
+
+// A disk that is in use is not taken away from its users only because its server has to end.
+std::optional<Result<End>> Server::Running::end_when_told(bool insists) {
+    const bool can_wait = recovery_of(info().features) != Recovery::off;
+    if (insists && !can_wait)
+        return stop_for_good();
+    if (insists) {
+        leave_at_once();
+        return End::left;
+    }
+    const Result<void> stopped = stop_if_unused();
+    if (stopped || stopped.error().code == ENODEV)
+        return stop_for_good();
+    if (!can_wait) {
+        complain(Error{EBUSY, "end the server",
+                       "the disk is in use and cannot wait for another server; let go of it, or "
+                       "send the signal again: then its users get I/O errors"});
+        return std::nullopt;
+    }
+    const Result<void> quiesced = control_.quiesce(number(), timeout_);
+    if (is_busy(quiesced)) {
+        complain(Error{EBUSY, "end the server",
+                       "it is too busy to hand the disk over; send the signal again to end it as "
+                       "it is"});
+        return std::nullopt;
+    }
+    if (quiesced)
+        leave();
+    else // the driver cannot send servers away
+        leave_at_once();
+    return End::left;
+}
+
+// Those who look at every disk that appears have it open for a moment only.
+Result<void> Server::Running::stop_if_unused() {
+    return retry_until(
+        std::chrono::steady_clock::now() + std::min(timeout_, longest_look),
+        [this]() -> Result<void> {
+            Result<void> stopped = control_.stop_unless_open(number());
+            if (stopped || stopped.error().code != EOPNOTSUPP)
+                return stopped;
+            // The driver does not know that. Mounts, swap and the like show at least.
+            const Result<UniqueFd> claimed = driver_->claim_block_device(number());
+            return claimed ? Result<void>{} : claimed.error();
+        },
+        is_busy);
 }
 
 // Queues end when their disk is removed, and when the server is sent away for another one to come.
@@ -191,8 +275,16 @@ void Server::Running::leave() {
     duty_ = Duty::none;
     const Result<void> ended = wait_for_queues();
     complain(ended);
-    if (ended)
+    if (ended) {
         stop_sharing();
+        complain(device_->target->finish());
+    }
+    char_device_ = UniqueFd{};
+}
+
+// Its queues end with the process.
+void Server::Running::leave_at_once() {
+    duty_ = Duty::none;
     char_device_ = UniqueFd{};
 }
 
@@ -203,11 +295,18 @@ void Server::Running::complain(const Result<void>& result) const {
 
 Result<void> Server::Running::wait_for_queues() {
     const Deadline limit = deadline();
+    ask_queues_to_end();
     Result<void> outcome{};
     for (QueueThread& queue : queues_)
         if (!queue.wait_until_ended(limit))
-            outcome = Error{ETIMEDOUT, "wait for the target to finish its requests"};
+            outcome = Error{ETIMEDOUT, "wait for the target to finish its requests",
+                            "its backing does not answer; what it has not answered is lost"};
     return outcome;
+}
+
+void Server::Running::ask_queues_to_end() {
+    for (QueueThread& queue : queues_)
+        queue.ask_to_end();
 }
 
 // Goes on after a failure: each step brings the device closer to its end.
@@ -215,13 +314,21 @@ Result<void> Server::Running::stop() {
     if (duty_ == Duty::none)
         return {};
     duty_ = Duty::none;
+    if (!char_device_)
+        if (const Result<void> same = check_identity(); !same && same.error().code == ENODEV)
+            return {};
+    // The driver waits for what is under way, which may wait for somebody far away.
+    ask_queues_to_end();
     Result<void> outcome = control_.stop(number());
     if (!outcome && outcome.error().code == ENODEV)
         outcome = {};
-    if (Result<void> ended = wait_for_queues(); !ended)
-        outcome = outcome ? ended : outcome;
-    else
+    Result<void> finished = wait_for_queues();
+    if (finished) {
         stop_sharing();
+        finished = device_->target->finish();
+    }
+    if (!finished) // what is lost is worse than a device that stays
+        outcome = finished;
     Result<void> removed = remove();
     return outcome ? removed : outcome;
 }
@@ -242,16 +349,15 @@ Result<void> Server::Running::remove() {
 // the block device open, for as long as they like: nothing of ours, so not worth more than a
 // moment.
 Result<void> Server::Running::wait_until_gone() {
-    const Deadline limit = std::chrono::steady_clock::now() + std::min(timeout_, longest_farewell);
-    for (Milliseconds pause{1}; std::chrono::steady_clock::now() < limit; pause *= 2) {
-        const Result<DeviceInfo> found = control_.info(number());
-        if (!found)
-            return found.error().code == ENODEV ? Result<void>{} : found.error();
-        if (found->server > 0 && found->server != ::getpid())
-            return {}; // the number is in use again
-        std::this_thread::sleep_for(pause);
-    }
-    return {};
+    const Result<DeviceInfo> last = retry_until(
+        std::chrono::steady_clock::now() + std::min(timeout_, longest_farewell),
+        [this] { return control_.info(number()); },
+        [this](const Result<DeviceInfo>& found) {
+            const bool in_use_again = found && (found->mark != info().mark ||
+                                                (found->server > 0 && found->server != ::getpid()));
+            return found && !in_use_again;
+        });
+    return last || last.error().code == ENODEV ? Result<void>{} : last.error();
 }
 
 // Nothing is touched before all that can be checked is. Then the target comes first, for requests
@@ -269,7 +375,7 @@ Result<Resized> Server::Running::resize(const SizeRequest& request) {
     if (request.bytes)
         if (Result<void> fits = check_new_size(*now, *request.bytes, request); !fits)
             return fits.error();
-    const Result<std::uint64_t> bytes = device_->target->resize(request.bytes);
+    const Result<std::uint64_t> bytes = resize_target(request.bytes);
     if (!bytes)
         return bytes.error();
     if (Result<void> fits = check_new_size(*now, *bytes, request); !fits)
@@ -283,6 +389,31 @@ Result<Resized> Server::Running::resize(const SizeRequest& request) {
     return outcome;
 }
 
+// Waits no longer than for anything else: a backing may lie on a file system that is frozen, or
+// whose server does not answer, and the device must stay in command meanwhile. What the target does
+// when the time is over can only be to make its backing longer, which nobody sees.
+Result<std::uint64_t> Server::Running::resize_target(std::optional<std::uint64_t> bytes) {
+    if (target_resize_.valid() &&
+        target_resize_.wait_for(Milliseconds{0}) != std::future_status::ready)
+        return Error{EBUSY, "resize " + path_,
+                     "an earlier resize still waits for the backing; does its file system answer?"};
+    std::promise<Result<std::uint64_t>> promise;
+    target_resize_ = promise.get_future();
+    try {
+        std::thread{[device = device_, bytes, result = std::move(promise)]() mutable {
+            result.set_value(device->target->resize(bytes));
+        }}.detach();
+    } catch (const std::system_error& error) {
+        target_resize_ = {};
+        return Error{error.code().value(), "start a thread to resize " + path_,
+                     "raise the limit of threads: pids.max of the cgroup, ulimit -u"};
+    }
+    if (target_resize_.wait_for(timeout_) != std::future_status::ready)
+        return Error{ETIMEDOUT, "make room in the backing of " + path_,
+                     "its file system does not answer, is it frozen? the device keeps its size"};
+    return target_resize_.get();
+}
+
 Statistics Server::Running::statistics() const {
     Statistics sum;
     for (const QueueThread& queue : queues_) {
@@ -290,6 +421,7 @@ Statistics Server::Running::statistics() const {
         sum.requests += one.requests;
         sum.rejected += one.rejected;
         sum.contract_violations += one.contract_violations;
+        sum.refused_answers += one.refused_answers;
         sum.frame_heap_allocations += one.frame_heap_allocations;
     }
     return sum;

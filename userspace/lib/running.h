@@ -4,6 +4,7 @@
 #ifndef UBLK_LIB_RUNNING_H
 #define UBLK_LIB_RUNNING_H
 
+#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -25,7 +26,7 @@ public:
     ~Running();
 
     // One of the two comes first: a device that was just added, or one that has lost its server.
-    Result<void> bring_up();
+    Result<void> bring_up(const BeforeDisk& prepare);
     Result<void> take_over();
 
     Result<End> run(const std::vector<Watch>& also);
@@ -49,11 +50,19 @@ private:
     Result<void> wait_until_vacant();
     Result<void> start_queues();
     Result<void> begin_serving();
+    Result<void> check_identity();
     Result<void> share_memory();
     void stop_sharing();
+    void ask_queues_to_end();
     Result<void> wait_for_queues();
     bool makes_room();
+    // Nothing: goes on serving.
+    std::optional<Result<End>> end_when_told(bool insists);
+    Result<void> stop_if_unused();
+    Result<End> stop_for_good();
     void leave();
+    void leave_at_once();
+    Result<std::uint64_t> resize_target(std::optional<std::uint64_t> bytes);
     void complain(const Result<void>& result) const;
     Result<void> remove();
     Result<void> wait_until_gone();
@@ -66,6 +75,7 @@ private:
     UniqueFd char_device_{};
     std::vector<QueueThread> queues_{};
     std::optional<unsigned> shared_as_{};
+    std::future<Result<std::uint64_t>> target_resize_{}; // one that the target may still be at
     Duty duty_ = Duty::none;
 };
 

@@ -76,6 +76,24 @@ Result<DeviceInfo> add_device(Control& control, const Geometry& geometry,
     return info;
 }
 
+// A device that nobody would remove yet.
+class Added {
+public:
+    Added(Control& control, int number) : control_(&control), number_(number) {}
+    Added(const Added&) = delete;
+    Added& operator=(const Added&) = delete;
+    ~Added() {
+        if (control_)
+            static_cast<void>(
+                without_exceptions([this] { return control_->remove_without_waiting(number_); }));
+    }
+    void is_cared_for() noexcept { control_ = nullptr; }
+
+private:
+    Control* control_;
+    int number_;
+};
+
 bool uses_memory_of_users(const DeviceInfo& info) {
     const CopyMode mode = copy_mode_of(info.features);
     return mode == CopyMode::zero || mode == CopyMode::shmem;
@@ -97,6 +115,9 @@ Result<void> check_takes_over(const Target& target, const Geometry& disk, const 
         difference = "volatile cache";
     else if (uses_memory_of_users(info) && ours.dma_alignment > disk.dma_alignment)
         difference = "memory alignment";
+    else if (copy_mode_of(info.features) == CopyMode::zero &&
+             target.data_access() != DataAccess::ring)
+        difference = "zero copy, which gives the data to nobody's memory,";
     if (!difference)
         return {};
     return Error{EINVAL, "take " + block_device_path(info.number) + " over",
@@ -111,6 +132,8 @@ struct World {
 };
 
 Result<World> open_world(std::shared_ptr<DriverPort> driver, Milliseconds timeout) {
+    if (Result<void> prepared = driver->prepare_process(); !prepared)
+        return prepared.error();
     UniqueFd ended{::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
     if (!ended)
         return Error{errno, "create an eventfd"};
@@ -126,14 +149,25 @@ std::shared_ptr<QueueThread::Device> make_device(World& world, std::unique_ptr<T
                                                  const DeviceInfo& info, CopyChoice copy,
                                                  std::shared_ptr<const SharedMemory> memory) {
     Target& served = *target;
+    FileTable files;
+    served.register_files(files);
     if (copy.mode != CopyMode::shmem)
         memory.reset();
     return std::shared_ptr<QueueThread::Device>{new QueueThread::Device{
-        world.driver, std::move(target), CheckedTarget{served}, info, std::move(copy),
-        std::move(world.ended), SharedPlace{std::move(memory)}}};
+        world.driver, std::move(target), std::move(files), CheckedTarget{served}, info,
+        std::move(copy), std::move(world.ended), SharedPlace{std::move(memory)},
+        Workers{world.driver}}};
 }
 
 } // namespace
+
+// Each may throw.
+struct ServerMaker {
+    static Result<Server> start(std::shared_ptr<DriverPort> driver, std::unique_ptr<Target> target,
+                                const ServerOptions& options);
+    static Result<Server> recover(std::shared_ptr<DriverPort> driver, int number,
+                                  std::unique_ptr<Target> target, const RecoverOptions& options);
+};
 
 Result<Server> Server::start(std::unique_ptr<Target> target, const ServerOptions& options) {
     return start_over(kernel_driver(), std::move(target), options);
@@ -146,6 +180,19 @@ Result<Server> Server::recover(int number, std::unique_ptr<Target> target,
 
 Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Target> target,
                           const ServerOptions& options) {
+    return without_exceptions(
+        [&] { return ServerMaker::start(std::move(driver), std::move(target), options); });
+}
+
+Result<Server> recover_over(std::shared_ptr<DriverPort> driver, int number,
+                            std::unique_ptr<Target> target, const RecoverOptions& options) {
+    return without_exceptions([&] {
+        return ServerMaker::recover(std::move(driver), number, std::move(target), options);
+    });
+}
+
+Result<Server> ServerMaker::start(std::shared_ptr<DriverPort> driver,
+                                  std::unique_ptr<Target> target, const ServerOptions& options) {
     const Geometry geometry = target->geometry();
     if (Result<void> valid = validate(geometry); !valid)
         return valid.error();
@@ -167,23 +214,28 @@ Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Ta
     Result<DeviceInfo> info = add_device(world->control, geometry, options, *features);
     if (!info)
         return info.error();
+    Added added{world->control, info->number};
     auto device =
         make_device(*world, std::move(target), *info, *std::move(copy), options.shared_memory);
     auto running = std::make_unique<Server::Running>(
         std::move(world->driver), std::move(world->control), std::move(device), options.timeout);
-    if (Result<void> up = running->bring_up(); !up)
+    added.is_cared_for();
+    if (Result<void> up = running->bring_up(options.before_disk); !up)
         return up.error();
     return Server{std::move(running)};
 }
 
-Result<Server> recover_over(std::shared_ptr<DriverPort> driver, int number,
-                            std::unique_ptr<Target> target, const RecoverOptions& options) {
+Result<Server> ServerMaker::recover(std::shared_ptr<DriverPort> driver, int number,
+                                    std::unique_ptr<Target> target, const RecoverOptions& options) {
     Result<World> world = open_world(std::move(driver), options.timeout);
     if (!world)
         return world.error();
     Result<DeviceInfo> info = world->control.info(number);
     if (!info)
         return info.error();
+    if (options.mark && *options.mark != info->mark)
+        return Error{ENODEV, "recover " + block_device_path(number),
+                     "it was deleted, and its number is another device's by now"};
     Result<Geometry> disk = world->control.geometry(number);
     if (!disk)
         return disk.error();
@@ -208,8 +260,17 @@ const std::string& Server::path() const { return running_->path(); }
 const DeviceInfo& Server::info() const { return running_->info(); }
 const CopyChoice& Server::copy() const { return running_->copy(); }
 Statistics Server::statistics() const { return running_->statistics(); }
-Result<End> Server::run(const std::vector<Watch>& also) { return running_->run(also); }
-Result<void> Server::stop() { return running_->stop(); }
-Result<Resized> Server::resize(const SizeRequest& request) { return running_->resize(request); }
+
+Result<End> Server::run(const std::vector<Watch>& also) {
+    return without_exceptions([&] { return running_->run(also); });
+}
+
+Result<void> Server::stop() {
+    return without_exceptions([this] { return running_->stop(); });
+}
+
+Result<Resized> Server::resize(const SizeRequest& request) {
+    return without_exceptions([&] { return running_->resize(request); });
+}
 
 } // namespace ublk

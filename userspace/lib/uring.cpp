@@ -5,6 +5,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <fstream>
 #include <string>
 #include <sys/utsname.h>
 
@@ -34,6 +35,35 @@ bool defers_task_work_safely(std::string_view release) {
            (major > 6 || (major == 6 && minor >= 3));
 }
 
+std::string advice_on_ring(int error, std::string_view disabled) {
+    switch (error) {
+    case EPERM:
+    case EACCES:
+        if (disabled == "1" || disabled == "2")
+            return "it is disabled: sysctl kernel.io_uring_disabled=0";
+        return "a seccomp filter forbids it, as those of most containers do: allow io_uring_setup, "
+               "io_uring_enter and io_uring_register";
+    case ENOSYS:
+        return "this kernel has none, or a seccomp filter hides it: allow io_uring_setup, "
+               "io_uring_enter and io_uring_register";
+    case EMFILE:
+        return "raise the limit of open files: ulimit -n";
+    case ENFILE:
+        return "raise the system's limit of open files: sysctl fs.file-max";
+    case ENOMEM:
+        return "raise the limit of locked memory (ulimit -l), or of the cgroup's memory";
+    default:
+        return "";
+    }
+}
+
+std::string advice_on_ring(int error) {
+    std::ifstream sysctl{"/proc/sys/kernel/io_uring_disabled"};
+    std::string disabled;
+    std::getline(sysctl, disabled);
+    return advice_on_ring(error, disabled);
+}
+
 Result<std::unique_ptr<Uring>> KernelUring::create(unsigned entries) {
     std::unique_ptr<KernelUring> uring{new KernelUring};
     const bool defers = kernel_defers_safely();
@@ -49,8 +79,7 @@ Result<std::unique_ptr<Uring>> KernelUring::create(unsigned entries) {
     }
     if (error < 0) {
         uring->ring_.ring_fd = -1;
-        return Error{-error, "create an io_uring",
-                     error == -EPERM ? "is it disabled by sysctl kernel.io_uring_disabled?" : ""};
+        return Error{-error, "create an io_uring", advice_on_ring(-error)};
     }
     // Only saves a descriptor look-up per system call; works without.
     io_uring_register_ring_fd(&uring->ring_);
@@ -74,6 +103,13 @@ int KernelUring::register_files(std::span<const int> descriptors) noexcept {
 
 int KernelUring::register_buffer_slots(unsigned count) noexcept {
     return io_uring_register_buffers_sparse(&ring_, count);
+}
+
+int KernelUring::register_buffer(unsigned place, std::span<std::byte> memory) noexcept {
+    const iovec buffer{memory.data(), memory.size()};
+    const __u64 untagged = 0;
+    const int count = io_uring_register_buffers_update_tag(&ring_, place, &buffer, &untagged, 1);
+    return count < 0 ? count : 0;
 }
 
 } // namespace ublk

@@ -8,6 +8,7 @@
 #include <liburing.h>
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include <ublk/result.h>
@@ -20,6 +21,12 @@ namespace ublk {
 // that is killed under load can take the kernel along. (Linux's "io_uring: optimise deferred tw
 // execution" of January 2023 did away with the mark.)
 bool defers_task_work_safely(std::string_view release);
+
+// What to do when no io_uring can be had; `disabled` is what sysctl kernel.io_uring_disabled says,
+// empty where there is none.
+std::string advice_on_ring(int error, std::string_view disabled);
+// The same for this machine.
+std::string advice_on_ring(int error);
 
 class Uring {
 public:
@@ -35,6 +42,9 @@ public:
             *sqe = io_uring_sqe{};
         return sqe;
     }
+
+    // How many entries next_sqe() would give.
+    unsigned room() const noexcept { return io_uring_sq_space_left(&ring_); }
 
     // Calls handle(user_data, result) for what has completed.
     template <class Handler> void reap(Handler&& handle) {
@@ -54,6 +64,8 @@ public:
     virtual int register_files(std::span<const int> descriptors) noexcept = 0;
     // Makes a table of empty buffers, for others to fill.
     virtual int register_buffer_slots(unsigned count) noexcept = 0;
+    // Puts memory into the table at a place that is empty.
+    virtual int register_buffer(unsigned place, std::span<std::byte> memory) noexcept = 0;
 
 protected:
     io_uring ring_{};
@@ -68,6 +80,7 @@ public:
     int enter(unsigned wait) noexcept override;
     int register_files(std::span<const int> descriptors) noexcept override;
     int register_buffer_slots(unsigned count) noexcept override;
+    int register_buffer(unsigned place, std::span<std::byte> memory) noexcept override;
 
 private:
     KernelUring() = default;

@@ -22,20 +22,18 @@ static_assert(static_cast<int>(ZoneCondition::read_only) == BLK_ZONE_COND_READON
 static_assert(static_cast<int>(ZoneCondition::full) == BLK_ZONE_COND_FULL);
 static_assert(static_cast<int>(ZoneCondition::offline) == BLK_ZONE_COND_OFFLINE);
 
-std::byte* place_of(const detail::Request& request, unsigned index) {
-    assert(request.op == Op::report_zones && index < detail::zones_wanted(request));
-    return request.buffer + index * sizeof(blk_zone);
+std::byte* place_of(const detail::Tag& tag, unsigned index) {
+    assert(tag.op == Op::report_zones && index < zones_wanted(tag));
+    return tag.buffer + index * sizeof(blk_zone);
 }
 
 } // namespace
 
-void clear_report(const detail::Request& request) noexcept {
-    std::memset(request.buffer, 0, request.length);
-}
+void clear_report(const detail::Tag& tag) noexcept { std::memset(tag.buffer, 0, tag.length); }
 
-blk_zone described_zone(const detail::Request& request, unsigned index) noexcept {
+blk_zone described_zone(const detail::Tag& tag, unsigned index) noexcept {
     blk_zone zone{};
-    std::memcpy(&zone, place_of(request, index), sizeof zone);
+    std::memcpy(&zone, place_of(tag, index), sizeof zone);
     return zone;
 }
 
@@ -62,13 +60,16 @@ bool is_possible(const blk_zone& zone) noexcept {
     }
 }
 
-namespace detail {
-
-unsigned zones_wanted(const Request& request) noexcept {
-    return static_cast<unsigned>(request.length / sizeof(blk_zone));
+unsigned zones_wanted(const detail::Tag& tag) noexcept {
+    return static_cast<unsigned>(tag.length / sizeof(blk_zone));
 }
 
-void report(const Request& request, unsigned index, const Zone& zone) noexcept {
+unsigned Request::zones_wanted() const noexcept {
+    return op == Op::report_zones ? static_cast<unsigned>(data.size() / sizeof(blk_zone)) : 0;
+}
+
+void Request::report(unsigned index, const Zone& zone) const noexcept {
+    assert(index < zones_wanted());
     blk_zone raw{};
     raw.start = zone.start / sector_size;
     raw.len = zone.length / sector_size;
@@ -76,9 +77,7 @@ void report(const Request& request, unsigned index, const Zone& zone) noexcept {
     raw.wp = zone.write_pointer / sector_size;
     raw.type = static_cast<std::uint8_t>(zone.type);
     raw.cond = static_cast<std::uint8_t>(zone.condition);
-    std::memcpy(place_of(request, index), &raw, sizeof raw);
+    std::memcpy(data.memory().data() + index * sizeof raw, &raw, sizeof raw);
 }
-
-} // namespace detail
 
 } // namespace ublk

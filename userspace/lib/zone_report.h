@@ -7,16 +7,18 @@
 #include <cstddef>
 #include <linux/blkzoned.h>
 
-#include <ublk/io.h>
+#include "tag.h"
 
 namespace ublk {
 
 constexpr std::uint64_t report_bytes(std::uint32_t zones) { return zones * sizeof(blk_zone); }
 
-// Before the target gets the request.
-void clear_report(const detail::Request& request) noexcept;
+unsigned zones_wanted(const detail::Tag& tag) noexcept;
 
-blk_zone described_zone(const detail::Request& request, unsigned index) noexcept;
+// Before the target gets the request.
+void clear_report(const detail::Tag& tag) noexcept;
+
+blk_zone described_zone(const detail::Tag& tag, unsigned index) noexcept;
 
 // Type, condition, capacity and write pointer go together.
 bool is_possible(const blk_zone& zone) noexcept;

@@ -1,131 +1,112 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Opens the backing of a loop device: exclusively, with direct I/O where there is such a thing, and
-// asks the kernel for its alignment and limits.
+// Opens the backing of a loop device: exclusively, and with direct I/O where that works.
 #include "backing.h"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
-#include <fstream>
 #include <memory>
-#include <optional>
+#include <string_view>
 
 #include <fcntl.h>
-#include <filesystem>
-#include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 namespace ublk::targets {
 
 namespace {
 
-constexpr std::uint32_t longest_discard = 1U << 30;
 constexpr std::uint32_t largest_probe = 4096;
-constexpr int punch_hole = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
 Error backing_error(int code, const std::string& path, const std::string& hint) {
     return Error{code, "file=" + path, hint, ErrorKind::backend};
 }
 
-template <class Value> Value ask_block_device(int fd, unsigned long request) {
-    Value value{};
-    return ::ioctl(fd, request, &value) == 0 ? value : Value{};
-}
+// A name, which may mean something else at any moment, and what it meant when it was looked up.
+struct Found {
+    UniqueFd place{}; // O_PATH
+    struct stat status {};
 
-std::uint32_t power_of_two_or_zero(std::uint64_t value) {
-    return std::has_single_bit(value) && value <= (256U << 20) ? static_cast<std::uint32_t>(value)
-                                                               : 0;
-}
+    bool is_block_device() const { return S_ISBLK(status.st_mode); }
+};
 
-// A number below queue/ of the disk that `device` is or is a partition of.
-std::optional<std::uint64_t> queue_attribute(dev_t device, const std::string& name) {
-    const std::string sysfs =
-        "/sys/dev/block/" + std::to_string(major(device)) + ":" + std::to_string(minor(device));
-    for (const char* queue : {"/queue/", "/../queue/"}) {
-        std::string path = sysfs;
-        path += queue;
-        path += name;
-        std::ifstream file(path);
-        std::uint64_t value = 0;
-        if (file >> value)
-            return value;
-    }
-    return std::nullopt;
-}
-
-// The kernel's loop driver takes no lock on its backing file, so it has to be looked for.
-std::string kernel_loop_on(const std::string& path) {
-    std::error_code error;
-    const auto real = std::filesystem::canonical(path, error);
-    std::filesystem::directory_iterator block("/sys/block", error);
-    for (; !error && block != std::filesystem::directory_iterator{}; block.increment(error)) {
-        std::ifstream file(block->path() / "loop" / "backing_file");
-        std::string backing;
-        if (std::getline(file, backing) && backing == real.string())
-            return block->path().filename().string();
-    }
-    return {};
-}
-
-// What must be known before open(): opening a FIFO would wait for its other end.
-Result<bool> is_block_device(const std::string& path) {
-    struct stat file {};
-    if (::stat(path.c_str(), &file) < 0) {
+// Without opening it: opening a FIFO would wait for its other end.
+Result<Found> look_up(const std::string& path) {
+    Found found{UniqueFd{::open(path.c_str(), O_PATH | O_CLOEXEC)}, {}};
+    if (!found.place || ::fstat(found.place.get(), &found.status) < 0) {
         const bool missing = errno == ENOENT || errno == ENOTDIR;
         return Error{errno, "file=" + path,
                      missing ? "check the path, or create it with truncate -s SIZE " + path : ""};
     }
-    if (S_ISBLK(file.st_mode))
-        return true;
-    if (S_ISREG(file.st_mode))
-        return false;
-    return backing_error(S_ISDIR(file.st_mode) ? EISDIR : ENOTBLK, path,
+    const auto mode = found.status.st_mode;
+    if (S_ISBLK(mode) || S_ISREG(mode))
+        return found;
+    return backing_error(S_ISDIR(mode) ? EISDIR : ENOTBLK, path,
                          "use a regular file or a block device");
 }
 
-Result<UniqueFd> open_file(const BackingRequest& request, int extra_flags) {
-    const int access = request.read_only ? O_RDONLY : O_RDWR;
-    UniqueFd fd{::open(request.path.c_str(), access | O_CLOEXEC | extra_flags)};
-    if (fd)
-        return fd;
-    switch (errno) {
+// The kernel refuses alike whom it does not know and what must not be written.
+std::string why_forbidden(const Found& found, const BackingRequest& request) {
+    struct statx file {};
+    if (!request.read_only && !found.is_block_device() &&
+        ::statx(found.place.get(), "", AT_EMPTY_PATH, STATX_TYPE, &file) == 0) {
+        if (file.stx_attributes & STATX_ATTR_IMMUTABLE)
+            return "it is immutable: chattr -i " + request.path + ", or use --read-only";
+        if (file.stx_attributes & STATX_ATTR_APPEND)
+            return "it can only be appended to: chattr -a " + request.path + ", or use --read-only";
+        if (file.stx_attributes & STATX_ATTR_VERITY)
+            return "fs-verity keeps it as it is; use --read-only";
+    }
+    return request.read_only ? "run as root" : "run as root, or use --read-only";
+}
+
+Error cannot_open(int error, const Found& found, const BackingRequest& request) {
+    const std::string step = "file=" + request.path;
+    switch (error) {
     case EBUSY:
-        return Error{EBUSY, "file=" + request.path,
-                     "unmount it, or stop what else uses it: lsblk " + request.path};
+        return Error{EBUSY, step, "unmount it, or stop what else uses it: lsblk " + request.path};
+    case ETXTBSY:
+        return Error{EBUSY, step, "the kernel runs it, or swaps to it; end that, or swapoff"};
+    case ENOMEDIUM:
+        return backing_error(error, request.path, "there is no medium in it");
     case EACCES:
     case EPERM:
     case EROFS:
-        return Error{errno, "file=" + request.path,
-                     request.read_only ? "run as root" : "run as root, or use --read-only"};
+        return Error{error, step, why_forbidden(found, request)};
     default:
-        return Error{errno, "file=" + request.path};
+        return Error{error, step};
     }
 }
 
-Result<UniqueFd> open_block_device(const BackingRequest& request) {
-    auto exclusive = open_file(request, O_EXCL);
+// What was looked up, whatever its name means by now.
+Result<UniqueFd> open_found(const Found& found, const BackingRequest& request, int extra_flags) {
+    const std::string link = "/proc/self/fd/" + std::to_string(found.place.get());
+    const int access = request.read_only ? O_RDONLY : O_RDWR;
+    UniqueFd fd{::open(link.c_str(), access | O_CLOEXEC | extra_flags)};
+    if (fd)
+        return fd;
+    if (errno == ENOENT)
+        return Error{errno, "open " + link, "is /proc mounted?"};
+    return cannot_open(errno, found, request);
+}
+
+Result<UniqueFd> open_block_device(const Found& found, const BackingRequest& request) {
+    auto exclusive = open_found(found, request, O_EXCL);
     if (!exclusive || !request.read_only)
         return exclusive;
     // Nobody writes to it. Several readers may share it, so the claim is not kept.
-    return open_file(request, 0);
+    return open_found(found, request, 0);
 }
 
-Result<UniqueFd> open_regular_file(const BackingRequest& request) {
-    auto fd = open_file(request, 0);
+Result<UniqueFd> open_regular_file(const Found& found, const BackingRequest& request) {
+    auto fd = open_found(found, request, 0);
     if (!fd)
         return fd;
-    const std::string loop = kernel_loop_on(request.path);
-    if (!loop.empty())
-        return Error{EBUSY, "file=" + request.path,
-                     "it backs /dev/" + loop + "; detach that: losetup -d /dev/" + loop};
     if (::flock(fd->get(), (request.read_only ? LOCK_SH : LOCK_EX) | LOCK_NB) < 0) {
         const bool locked = errno == EWOULDBLOCK;
         return Error{locked ? EBUSY : errno, "file=" + request.path,
@@ -134,107 +115,111 @@ Result<UniqueFd> open_regular_file(const BackingRequest& request) {
     return fd;
 }
 
-// For file systems that do not tell: the smallest aligned read that direct I/O takes.
-std::uint32_t probe_offset_alignment(int fd, std::uint32_t fallback) {
+Result<void> check_kernel_loops(const Identity& itself, const BackingRequest& request) {
+    const std::string loop =
+        kernel_loop_on(itself, request.read_only ? LoopsToFind::writers : LoopsToFind::all);
+    if (loop.empty())
+        return {};
+    return Error{EBUSY, "file=" + request.path,
+                 "it backs /dev/" + loop + "; detach that: losetup -d /dev/" + loop};
+}
+
+// The smallest aligned read, from `least` on, that direct I/O takes; 0 if it takes none. What
+// open() allows may yet fail, on an overlay over tmpfs all of it. A bad sector says nothing about
+// that.
+std::uint32_t probe_direct_reads(int fd, std::uint32_t least) {
     struct Free {
         void operator()(void* memory) const { std::free(memory); }
     };
     std::unique_ptr<void, Free> buffer{std::aligned_alloc(largest_probe, largest_probe)};
-    for (std::uint32_t length = 512; buffer && length <= largest_probe; length *= 2)
-        if (::pread(fd, buffer.get(), length, 0) >= 0)
+    for (std::uint32_t length = least; buffer && length <= largest_probe; length *= 2)
+        if (::pread(fd, buffer.get(), length, 0) >= 0 || (errno != EINVAL && errno != EOPNOTSUPP))
             return length;
-    return fallback;
+    return 0;
 }
 
 // Switches direct I/O on and learns its alignment; leaves the file buffered if it has none.
-void use_direct_io(Backing& backing, std::uint32_t block_size) {
+void use_direct_io(Backing& backing) {
     struct statx answer {};
+    Properties& properties = backing.properties;
     const int fd = backing.fd.get();
     const bool told = ::statx(fd, "", AT_EMPTY_PATH, STATX_DIOALIGN, &answer) == 0 &&
                       (answer.stx_mask & STATX_DIOALIGN);
-    const bool impossible = told && answer.stx_dio_offset_align == 0;
     const int flags = ::fcntl(fd, F_GETFL);
-    if (impossible || ::fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
+    if ((told && answer.stx_dio_offset_align == 0) || ::fcntl(fd, F_SETFL, flags | O_DIRECT) < 0)
         return;
-
+    const std::uint32_t least =
+        std::max(told ? answer.stx_dio_offset_align : 0U, properties.offset_alignment);
+    const std::uint32_t alignment = probe_direct_reads(fd, least);
+    if (alignment == 0) {
+        ::fcntl(fd, F_SETFL, flags);
+        return;
+    }
     backing.direct = true;
-    if (told) {
-        backing.offset_alignment = std::max(answer.stx_dio_offset_align, 512U);
-        backing.memory_alignment = answer.stx_dio_mem_align;
-    } else {
-        backing.offset_alignment = probe_offset_alignment(fd, block_size);
-    }
+    properties.offset_alignment = alignment;
+    // The driver knows no others.
+    if (told && std::has_single_bit(answer.stx_dio_mem_align) &&
+        answer.stx_dio_mem_align <= largest_probe)
+        properties.memory_alignment = answer.stx_dio_mem_align;
 }
 
-// Tries a range behind the end, where there is nothing to punch: a file system refuses a mode that
-// it does not know before it looks at the range.
-bool can_punch_holes(const Backing& backing) {
-    const auto end = static_cast<off_t>((backing.size + 0xfffff) & ~std::uint64_t{0xfffff});
-    return ::fallocate(backing.fd.get(), punch_hole, end, 1 << 20) == 0 ||
-           (errno != EOPNOTSUPP && errno != ENOSYS);
-}
-
-void describe_file(Backing& backing, const struct stat& file, bool read_only) {
-    backing.size = static_cast<std::uint64_t>(file.st_size);
-    backing.rotational = queue_attribute(file.st_dev, "rotational").value_or(0) != 0;
-    const auto block = static_cast<std::uint64_t>(file.st_blksize);
-    backing.physical_block_size = power_of_two_or_zero(block);
-
-    if (!read_only && can_punch_holes(backing)) {
-        backing.discard_mode = punch_hole;
-        backing.discard_granularity = backing.physical_block_size;
-        backing.max_discard_bytes = longest_discard;
-    }
-}
-
-void describe_block_device(Backing& backing, dev_t device, bool read_only) {
+Result<void> describe(Backing& backing, const Found& found, const BackingRequest& request) {
     const int fd = backing.fd.get();
-    backing.size = ask_block_device<std::uint64_t>(fd, BLKGETSIZE64);
-    backing.offset_alignment =
-        static_cast<std::uint32_t>(std::max(ask_block_device<int>(fd, BLKSSZGET), 512));
-    backing.physical_block_size = power_of_two_or_zero(ask_block_device<unsigned>(fd, BLKPBSZGET));
-    backing.io_min = power_of_two_or_zero(ask_block_device<unsigned>(fd, BLKIOMIN));
-    backing.io_opt = power_of_two_or_zero(ask_block_device<unsigned>(fd, BLKIOOPT));
-    backing.rotational = ask_block_device<unsigned short>(fd, BLKROTATIONAL) != 0;
-
-    // What fallocate offers for a discard is zeroing by unmapping, which not every disk can.
-    const bool zeroes = queue_attribute(device, "write_zeroes_max_bytes").value_or(0) != 0;
-    const std::uint64_t longest = queue_attribute(device, "discard_max_bytes").value_or(0);
-    if (read_only || longest == 0 || !zeroes)
-        return;
-    backing.discard_mode = punch_hole;
-    backing.discard_granularity =
-        power_of_two_or_zero(queue_attribute(device, "discard_granularity").value_or(0));
-    backing.max_discard_bytes =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(longest, longest_discard));
+    auto size = current_size(backing);
+    if (!size)
+        return size.error();
+    backing.size = *size;
+    auto properties =
+        backing.block_device
+            ? properties_of(ask_disk(fd, found.status.st_rdev, request.read_only), request)
+            : properties_of(ask_file(fd, request.read_only), request);
+    if (!properties)
+        return properties.error();
+    backing.properties = *std::move(properties);
+    if (backing.size == 0)
+        return backing_error(ENODATA, request.path, "it is empty; is there a medium in it?");
+    if (request.direct)
+        use_direct_io(backing);
+    if (request.direct && !backing.direct)
+        backing.properties.remarks.push_back("no direct I/O here, using the page cache");
+    return {};
 }
 
 } // namespace
 
+bool Backing::may_try_buffered(int result) const noexcept {
+    if (!direct || (result != -EINVAL && result != -EOPNOTSUPP))
+        return false;
+    const int flags = ::fcntl(fd.get(), F_GETFL);
+    if (flags & O_DIRECT) {
+        ::fcntl(fd.get(), F_SETFL, flags & ~O_DIRECT);
+        std::fprintf(stderr, "direct I/O fails (%s), using the page cache from now on\n",
+                     ::strerrordesc_np(-result));
+    }
+    return true;
+}
+
 Result<Backing> open_backing(const BackingRequest& request) {
-    auto block_device = is_block_device(request.path);
-    if (!block_device)
-        return block_device.error();
-    auto fd = *block_device ? open_block_device(request) : open_regular_file(request);
+    auto found = look_up(request.path);
+    if (!found)
+        return found.error();
+    Backing backing;
+    backing.block_device = found->is_block_device();
+    backing.read_only = request.read_only;
+    auto fd = backing.block_device ? open_block_device(*found, request)
+                                   : open_regular_file(*found, request);
     if (!fd)
         return fd.error();
-
-    Backing backing;
     backing.fd = *std::move(fd);
-    backing.block_device = *block_device;
-    backing.read_only = request.read_only;
-    struct stat file {};
-    if (::fstat(backing.fd.get(), &file) < 0)
-        return Error{errno, "fstat " + request.path};
-    if (backing.block_device)
-        describe_block_device(backing, file.st_rdev, request.read_only);
-    else
-        describe_file(backing, file, request.read_only);
-    if (backing.size == 0)
-        return backing_error(ENODATA, request.path,
-                             "it is empty; truncate -s SIZE makes it larger");
-    if (request.direct)
-        use_direct_io(backing, static_cast<std::uint32_t>(file.st_blksize));
+    auto things = identify(backing.fd.get());
+    if (!things)
+        return things.error();
+    backing.use = {request.read_only ? BackingUse::Access::reads : BackingUse::Access::writes,
+                   *std::move(things), "file=" + request.path};
+    if (auto free = check_kernel_loops(backing.use.things.front(), request); !free)
+        return free.error();
+    if (auto described = describe(backing, *found, request); !described)
+        return described.error();
     return backing;
 }
 
@@ -258,10 +243,16 @@ Result<void> extend(const Backing& backing, std::uint64_t size) {
                      ErrorKind::backend};
     if (backing.read_only)
         return Error{EROFS, step, "the device is read-only, so its file is not changed"};
-    if (::ftruncate(backing.fd.get(), static_cast<off_t>(size)) < 0)
-        return Error{errno, step, errno == EFBIG ? "the file system takes no such file" : "",
-                     ErrorKind::backend};
-    return {};
+    if (::ftruncate(backing.fd.get(), static_cast<off_t>(size)) == 0)
+        return {};
+    switch (errno) {
+    case EFBIG:
+        return Error{errno, step, "the file system takes no such file", ErrorKind::backend};
+    case EPERM:
+        return Error{errno, step, "it is sealed against growing", ErrorKind::backend};
+    default:
+        return Error{errno, step, "", ErrorKind::backend};
+    }
 }
 
 } // namespace ublk::targets

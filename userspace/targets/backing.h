@@ -7,16 +7,13 @@
 #include <cstdint>
 #include <string>
 
+#include <ublk/identity.h>
 #include <ublk/result.h>
 #include <ublk/unique_fd.h>
 
-namespace ublk::targets {
+#include "backing_properties.h"
 
-struct BackingRequest {
-    std::string path;
-    bool direct = true; // O_DIRECT; buffered if the file system has none
-    bool read_only = false;
-};
+namespace ublk::targets {
 
 struct Backing {
     UniqueFd fd{};
@@ -24,15 +21,12 @@ struct Backing {
     bool direct = false;
     bool block_device = false;
     bool read_only = false;
-    bool rotational = false;
-    std::uint32_t offset_alignment = 512; // of file offsets and lengths of I/O
-    std::uint32_t memory_alignment = 0;   // of I/O buffers; 0: unknown
-    std::uint32_t physical_block_size = 0;
-    std::uint32_t io_min = 0;
-    std::uint32_t io_opt = 0;
-    int discard_mode = 0; // for fallocate; 0: cannot discard
-    std::uint32_t discard_granularity = 0;
-    std::uint32_t max_discard_bytes = 0;
+    Properties properties{};
+    BackingUse use{}; // what it is
+
+    // For an I/O that failed: whether to try it again, as it may have been for being direct, which
+    // it is no more. By any thread.
+    bool may_try_buffered(int result) const noexcept;
 };
 
 // Locks a file against other servers, and a block device against mounting and other exclusive use.

@@ -59,6 +59,8 @@ Result<void> Memory::grow_to(std::uint64_t size) {
     void* data = ::mmap(nullptr, length, PROT_READ | PROT_WRITE, MAP_SHARED, fd_.get(), 0);
     if (data == MAP_FAILED)
         return no_room_for(errno, size, length);
+    // Data may be swapped out, as in any tmpfs, also by a process that locks what it works with.
+    ::munlock(data, length);
     mappings_.emplace_back(std::span{static_cast<std::byte*>(data), length});
     data_.store(mappings_.back().bytes().data(), std::memory_order_relaxed);
     return {};

@@ -22,10 +22,7 @@ public:
         return *size;
     }
 
-    Task serve(Io io) override {
-        io.succeed();
-        co_return;
-    }
+    Async<Answer> serve(Ring, Request request) override { co_return request.done(); }
 
 private:
     Geometry geometry_;

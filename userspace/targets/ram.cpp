@@ -22,11 +22,11 @@ constexpr std::uint32_t longest_memset = 4U << 20; // the queue waits for it
 class Ram final : public Target {
 public:
     Ram(std::unique_ptr<Memory> memory, const Geometry& geometry)
-        : memory_(std::move(memory)), geometry_(geometry), descriptor_(memory_->descriptor()),
+        : memory_(std::move(memory)), geometry_(geometry), file_(memory_->descriptor()),
           keeps_pages_(geometry.discard.max_bytes == 0) {}
 
     Geometry geometry() const override { return geometry_; }
-    std::span<const int> files() const override { return {&descriptor_, 1}; }
+    void register_files(FileTable& files) override { file_ = files.add(memory_->descriptor()); }
 
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         if (!size)
@@ -36,41 +36,35 @@ public:
         return *size;
     }
 
-    Task serve(Io io) override {
-        switch (io.op()) {
+    Async<Answer> serve(Ring ring, Request request) override {
+        switch (request.op) {
         case Op::read:
-            std::memcpy(io.buffer().data(), memory_->at(io.offset()), io.length());
-            io.succeed();
-            break;
+            std::memcpy(request.data.memory().data(), memory_->at(request.offset), request.length);
+            co_return request.done();
         case Op::write:
-            std::memcpy(memory_->at(io.offset()), io.buffer().data(), io.length());
-            io.succeed();
-            break;
+            std::memcpy(memory_->at(request.offset), request.data.memory().data(), request.length);
+            co_return request.done();
         case Op::write_zeroes:
-            if (io.no_unmap() || keeps_pages_) {
-                std::memset(memory_->at(io.offset()), 0, io.length());
-                io.succeed();
-                break;
+            if (request.no_unmap || keeps_pages_) {
+                std::memset(memory_->at(request.offset), 0, request.length);
+                co_return request.done();
             }
             [[fallthrough]];
         case Op::discard:
             // Freeing much memory takes long: not on the queue's thread.
-            io.complete(co_await io.ring().allocate(io.ring().file(0),
-                                                    FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                                    io.offset(), io.length()));
-            break;
+            co_return co_await ring.allocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                                             request.offset, request.length);
         case Op::flush:
-            io.succeed();
-            break;
+            co_return request.done();
         default:
-            io.fail(EOPNOTSUPP); // of zones, which this device has not
+            co_return -EOPNOTSUPP; // of zones, which this device has not
         }
     }
 
 private:
     std::unique_ptr<Memory> memory_;
     Geometry geometry_;
-    int descriptor_;
+    File file_;
     bool keeps_pages_;
 };
 

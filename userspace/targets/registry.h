@@ -10,7 +10,9 @@
 
 namespace ublk::targets {
 
+// Filters are not among them.
 std::span<const TargetInfo* const> all();
+std::span<const TargetInfo* const> filters();
 
 // A target that was left out of this build.
 struct MissingTarget {
@@ -21,6 +23,7 @@ std::span<const MissingTarget> missing();
 
 // ENOENT with all the names as hint, or with the reason for a missing one.
 Result<const TargetInfo*> find(std::string_view name);
+Result<const TargetInfo*> find_filter(std::string_view name);
 
 } // namespace ublk::targets
 

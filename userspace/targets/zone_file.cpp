@@ -68,37 +68,44 @@ class InFile final : public ZoneStore {
 public:
     explicit InFile(ZoneImage image)
         : image_(std::move(image)), table_(image_.layout.zones, std::move(image_.sequences)),
-          data_offset_(zone_format::data_offset(image_.layout.zones)), descriptors_{
-                                                                           image_.backing.fd.get(),
-                                                                           image_.metadata.get()} {}
+          data_offset_(zone_format::data_offset(image_.layout.zones)),
+          data_(image_.backing.fd.get()), metadata_(image_.metadata.get()) {}
 
-    std::span<const int> files() const override { return descriptors_; }
+    void register_files(FileTable& files) override {
+        data_ = files.add(image_.backing.fd.get());
+        metadata_ = files.add(image_.metadata.get());
+    }
+    const Backing* backing() const override { return &image_.backing; }
 
     // Write pointers are in this process until they are committed.
     Persistence persistence() const override { return Persistence::flushed; }
 
     void describe(Geometry& geometry) const override {
-        geometry.rotational = image_.backing.rotational;
+        geometry.rotational = image_.backing.properties.rotational;
         geometry.volatile_cache = !image_.read_only;
         geometry.fua = !image_.read_only;
     }
 
     Async<int> read(Ring ring, std::span<std::byte> buffer, std::uint64_t offset) override {
-        co_return all_of(buffer.size(),
-                         co_await ring.read(ring.file(data), buffer, data_offset_ + offset));
+        int result = co_await ring.read(data_, buffer, data_offset_ + offset);
+        if (result < 0 && image_.backing.may_try_buffered(result))
+            result = co_await ring.read(data_, buffer, data_offset_ + offset);
+        co_return all_of(buffer.size(), result);
     }
 
     Async<int> write(Ring ring, std::span<const std::byte> bytes, std::uint64_t offset,
                      Durability durability) override {
         if (failed_.load())
             co_return -EIO;
-        co_return all_of(bytes.size(), co_await ring.write(ring.file(data), bytes,
-                                                           data_offset_ + offset, durability));
+        const std::uint64_t place = data_offset_ + offset;
+        int result = co_await ring.write(data_, bytes, place, durability);
+        if (result < 0 && image_.backing.may_try_buffered(result))
+            result = co_await ring.write(data_, bytes, place, durability);
+        co_return all_of(bytes.size(), result);
     }
 
     Async<int> forget(Ring ring, std::uint64_t offset, std::uint64_t length) override {
-        co_return co_await ring.allocate(ring.file(data),
-                                         FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+        co_return co_await ring.allocate(data_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                                          data_offset_ + offset, length);
     }
 
@@ -115,25 +122,28 @@ public:
         begun_.fetch_add(1);
         const int result = co_await write_out(ring, zones);
         // What the kernel could not write it forgets, so trying again would prove nothing.
-        if (result < 0)
-            failed_.store(true);
+        if (result < 0 && !failed_.exchange(true))
+            std::fprintf(stderr,
+                         "zoned: changes could not be written: %s; from now on every write fails, "
+                         "and what was not flushed is lost\n",
+                         ::strerrordesc_np(-result));
         co_return result;
     }
 
     void keep() override { image_.file.keep(); }
 
-    void close(const Zones& zones) override {
-        if (image_.read_only || failed_.load())
-            return;
-        if (const int error = write_out_now(zones))
-            std::fprintf(stderr, "zoned: the last changes could not be written: %s\n",
-                         ::strerrordesc_np(error));
+    Result<void> close(const Zones& zones) override {
+        if (image_.read_only)
+            return {};
+        const int error = failed_.load() ? EIO : write_out_now(zones);
+        if (!error)
+            return {};
+        return Error{error, "write the last changes of zones",
+                     "what was not flushed before is lost; the rest is as it was then",
+                     ErrorKind::backend};
     }
 
 private:
-    static constexpr unsigned data = 0; // positions in files()
-    static constexpr unsigned metadata = 1;
-
     static int all_of(std::size_t wanted, int result) {
         if (result < 0)
             return result;
@@ -144,35 +154,36 @@ private:
     // durable.
     Async<int> write_out(Ring ring, const Zones& zones) {
         table_.take_changes(zones, outgoing_);
-        if (const int error = co_await ring.sync(ring.file(data)); error < 0)
+        if (const int error = co_await ring.sync(data_); error < 0)
             co_return error;
         if (outgoing_.empty())
             co_return 0;
         for (const Table::Placed& block : outgoing_) {
-            const int result = co_await ring.write(ring.file(metadata), block.data, block.place);
+            const int result = co_await ring.write(metadata_, block.data, block.place);
             if (const int error = all_of(block.data.size(), result))
                 co_return error;
         }
-        co_return co_await ring.sync(ring.file(metadata));
+        co_return co_await ring.sync(metadata_);
     }
 
     // The same where there is no ring; returns an errno.
     int write_out_now(const Zones& zones) {
         table_.take_changes(zones, outgoing_);
-        if (::fdatasync(descriptors_[data]) < 0)
+        if (::fdatasync(image_.backing.fd.get()) < 0)
             return errno;
         if (outgoing_.empty())
             return 0;
         for (const Table::Placed& block : outgoing_)
-            if (const int error = write_fully(descriptors_[metadata], block.data, block.place))
+            if (const int error = write_fully(image_.metadata.get(), block.data, block.place))
                 return error;
-        return ::fdatasync(descriptors_[metadata]) < 0 ? errno : 0;
+        return ::fdatasync(image_.metadata.get()) < 0 ? errno : 0;
     }
 
     ZoneImage image_;
     Table table_;
     std::uint64_t data_offset_;
-    std::array<int, 2> descriptors_;
+    File data_;
+    File metadata_;
     std::atomic<bool> failed_{false};
     std::atomic<std::uint64_t> begun_{0}; // commits
     Mutex mutex_{};

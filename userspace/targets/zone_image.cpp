@@ -152,8 +152,6 @@ Error cannot_make(int error, const std::string& path) {
 
 // The superblock comes last: before it is there, the file is no disk.
 int write_image(int fd, const ZoneLayout& layout) {
-    if (::ftruncate(fd, static_cast<off_t>(zone_format::file_size(layout))) < 0)
-        return errno;
     // So that no commit finds the file system full.
     const auto data = static_cast<off_t>(zone_format::data_offset(layout.zones));
     if (const int error = ::posix_fallocate(fd, 0, data))
@@ -165,28 +163,97 @@ int write_image(int fd, const ZoneLayout& layout) {
     return ::fsync(fd) < 0 ? errno : 0;
 }
 
-// A file that was there, and empty, is not ours to remove.
-Result<NewFile> make_file(const std::string& path, const ZoneLayout& layout) {
-    NewFile made;
-    UniqueFd fd{::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644)};
-    if (fd) {
+// A file of the right length that is still no disk, and is nobody's.
+struct BlankFile {
+    NewFile made; // none if it was there, and empty: then it is not ours to remove
+    UniqueFd fd;
+};
+
+Result<BlankFile> make_blank_file(const std::string& path, const ZoneLayout& layout) {
+    BlankFile blank{{},
+                    UniqueFd{::open(path.c_str(), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0644)}};
+    if (blank.fd) {
         auto entry = remember(path);
         if (!entry)
             return entry.error();
-        made = std::move(*entry);
+        blank.made = std::move(*entry);
     } else if (errno == EEXIST) {
-        fd = UniqueFd{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
+        blank.fd = UniqueFd{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
     }
-    if (!fd)
+    if (!blank.fd)
         return cannot_make(errno, path);
+    const int fd = blank.fd.get();
     struct stat file {};
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) < 0 || ::fstat(fd.get(), &file) < 0 || file.st_size)
+    if (::flock(fd, LOCK_EX | LOCK_NB) < 0 || ::fstat(fd, &file) < 0 || file.st_size)
         return cannot_make(EEXIST, path);
-    if (const int error = write_image(fd.get(), layout)) {
-        static_cast<void>(::ftruncate(fd.get(), 0)); // the error is what counts
-        return cannot_make(error, path);
+    if (::ftruncate(fd, static_cast<off_t>(zone_format::file_size(layout))) < 0)
+        return cannot_make(errno, path);
+    ::flock(fd, LOCK_UN); // so that it can be locked as a backing is
+    return blank;
+}
+
+// Somebody can have had it before it was locked as a backing.
+bool is_blank(int fd, const BlankFile& blank) {
+    struct stat one {
+    }, other{};
+    Block block{};
+    return ::fstat(fd, &one) == 0 && ::fstat(blank.fd.get(), &other) == 0 &&
+           one.st_dev == other.st_dev && one.st_ino == other.st_ino &&
+           read_fully(fd, block, 0) == 0 && block == Block{};
+}
+
+struct OpenFile {
+    Backing backing;
+    UniqueFd metadata;
+};
+
+Result<OpenFile> open_zone_file(const BackingRequest& request) {
+    auto backing = open_backing(request);
+    if (!backing)
+        return backing.error();
+    auto metadata = open_metadata(*backing, request.read_only);
+    if (!metadata)
+        return metadata.error();
+    return OpenFile{*std::move(backing), *std::move(metadata)};
+}
+
+// From here to its end the file is locked: it becomes a disk that nobody else can have.
+Result<OpenFile> fill_blank_file(BlankFile& blank, const BackingRequest& request,
+                                 const ZoneLayout& layout) {
+    auto file = open_zone_file(request);
+    if (file && is_blank(file->metadata.get(), blank)) {
+        const int error = write_image(file->metadata.get(), layout);
+        if (!error)
+            return file;
+        static_cast<void>(::ftruncate(blank.fd.get(), 0)); // the error is what counts
+        return cannot_make(error, request.path);
     }
-    return made;
+    if (file || file.error().code == EBUSY) {
+        blank.made.keep(); // it is somebody else's by now
+        return cannot_make(EEXIST, request.path);
+    }
+    static_cast<void>(::ftruncate(blank.fd.get(), 0));
+    return file;
+}
+
+Result<ZoneImage> load_image(OpenFile file, const BackingRequest& request) {
+    auto superblock = read_block(file.metadata.get(), request.path, 0);
+    if (!superblock)
+        return superblock.error();
+    auto layout = zone_format::decode_superblock(*superblock);
+    if (!layout)
+        return in_file(request.path, layout.error());
+
+    ZoneImage image;
+    image.backing = std::move(file.backing);
+    image.metadata = std::move(file.metadata);
+    image.layout = *layout;
+    image.read_only = request.read_only;
+    if (auto complete = check_length(image, request.path); !complete)
+        return complete.error();
+    if (auto loaded = load_table(image, request.path); !loaded)
+        return loaded.error();
+    return image;
 }
 
 } // namespace
@@ -223,39 +290,23 @@ Result<ZoneFileState> look_at_zone_file(const std::string& path) {
 }
 
 Result<ZoneImage> make_zones(const BackingRequest& request, const ZoneLayout& layout) {
-    auto made = make_file(request.path, layout);
-    if (!made)
-        return made.error();
-    auto image = find_zones(request);
+    auto blank = make_blank_file(request.path, layout);
+    if (!blank)
+        return blank.error();
+    auto file = fill_blank_file(*blank, request, layout);
+    if (!file)
+        return file.error();
+    auto image = load_image(*std::move(file), request);
     if (image)
-        image->file = std::move(*made);
+        image->file = std::move(blank->made);
     return image;
 }
 
 Result<ZoneImage> find_zones(const BackingRequest& request) {
-    auto backing = open_backing(request);
-    if (!backing)
-        return backing.error();
-    auto metadata = open_metadata(*backing, request.read_only);
-    if (!metadata)
-        return metadata.error();
-    auto superblock = read_block(metadata->get(), request.path, 0);
-    if (!superblock)
-        return superblock.error();
-    auto layout = zone_format::decode_superblock(*superblock);
-    if (!layout)
-        return in_file(request.path, layout.error());
-
-    ZoneImage image;
-    image.backing = *std::move(backing);
-    image.metadata = *std::move(metadata);
-    image.layout = *layout;
-    image.read_only = request.read_only;
-    if (auto complete = check_length(image, request.path); !complete)
-        return complete.error();
-    if (auto loaded = load_table(image, request.path); !loaded)
-        return loaded.error();
-    return image;
+    auto file = open_zone_file(request);
+    if (!file)
+        return file.error();
+    return load_image(*std::move(file), request);
 }
 
 } // namespace ublk::targets

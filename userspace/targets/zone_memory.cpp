@@ -17,9 +17,9 @@ namespace {
 class InMemory final : public ZoneStore {
 public:
     explicit InMemory(std::unique_ptr<Memory> memory)
-        : memory_(std::move(memory)), descriptor_(memory_->descriptor()) {}
+        : memory_(std::move(memory)), file_(memory_->descriptor()) {}
 
-    std::span<const int> files() const override { return {&descriptor_, 1}; }
+    void register_files(FileTable& files) override { file_ = files.add(memory_->descriptor()); }
     Persistence persistence() const override { return Persistence::process; }
     void describe(Geometry&) const override {}
 
@@ -34,17 +34,17 @@ public:
     }
     Async<int> forget(Ring ring, std::uint64_t offset, std::uint64_t length) override {
         // Freeing much memory takes long: not on the queue's thread.
-        co_return co_await ring.allocate(ring.file(0), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                         offset, length);
+        co_return co_await ring.allocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                                         length);
     }
 
     void changed(std::uint32_t) override {}
     Async<int> commit(Ring, const Zones&) override { co_return 0; }
-    void close(const Zones&) override {}
+    Result<void> close(const Zones&) override { return {}; }
 
 private:
     std::unique_ptr<Memory> memory_;
-    int descriptor_;
+    File file_;
 };
 
 } // namespace

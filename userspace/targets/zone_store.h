@@ -25,8 +25,10 @@ public:
     ZoneStore& operator=(const ZoneStore&) = delete;
     virtual ~ZoneStore() = default;
 
-    virtual std::span<const int> files() const = 0;
+    virtual void register_files(FileTable& files) = 0;
     virtual Persistence persistence() const = 0;
+    // nullptr for one in memory.
+    virtual const Backing* backing() const { return nullptr; }
     // What the store adds to the disk's geometry.
     virtual void describe(Geometry& geometry) const = 0;
 
@@ -44,8 +46,8 @@ public:
 
     // The disk has been there. One that never was leaves no file behind.
     virtual void keep() {}
-    // The last commit; no operation is under way. Blocks.
-    virtual void close(const Zones& zones) = 0;
+    // The last commit; no operation is under way. Blocks. Fails also if an earlier one did.
+    virtual Result<void> close(const Zones& zones) = 0;
 };
 
 Result<std::unique_ptr<ZoneStore>> open_zones_in_memory(const ZoneLayout& layout);

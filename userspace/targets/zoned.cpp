@@ -31,41 +31,52 @@ public:
           const std::vector<ZoneRecord>& records, const Geometry& geometry)
         : store_(std::move(store)), zones_(layout, records), turns_(layout.zones),
           geometry_(geometry) {}
-    ~Zoned() override { store_->close(zones_); }
+    ~Zoned() override {
+        if (auto finished = finish(); !finished)
+            std::fprintf(stderr, "zoned: %s\n", finished.error().message().c_str());
+    }
+
+    Result<void> finish() override {
+        if (std::exchange(finished_, true))
+            return {};
+        return store_->close(zones_);
+    }
 
     Geometry geometry() const override { return geometry_; }
-    std::span<const int> files() const override { return store_->files(); }
+    void register_files(FileTable& files) override { store_->register_files(files); }
     Persistence persistence() const override { return store_->persistence(); }
+    std::vector<BackingUse> backings() const override {
+        const Backing* backing = store_->backing();
+        return backing ? std::vector{backing->use} : std::vector<BackingUse>{};
+    }
+    std::optional<bool> is_direct() const override {
+        const Backing* backing = store_->backing();
+        return backing ? std::optional{backing->direct} : std::nullopt;
+    }
+    std::vector<std::string> remarks() const override {
+        const Backing* backing = store_->backing();
+        return backing ? backing->properties.remarks : std::vector<std::string>{};
+    }
 
-    Task serve(Io io) override {
-        const Ring ring = io.ring();
-        switch (io.op()) {
+    Async<Answer> serve(Ring ring, Request request) override {
+        switch (request.op) {
         case Op::read:
-            answer(io, co_await read(ring, io.buffer(), io.offset()));
-            break;
+            co_return answer(request, co_await read(ring, request.data.memory(), request.offset));
         case Op::write:
-            answer(io, co_await write(ring, io.buffer(), io.offset(), io.fua()));
-            break;
+            co_return answer(request, co_await write(ring, request));
         case Op::zone_append: {
-            const Placed placed = co_await append(ring, io.buffer(), io.offset(), io.fua());
-            if (placed.error)
-                io.complete(placed.error);
-            else
-                io.succeed_at(placed.offset);
-            break;
+            const Placed placed = co_await append(ring, request);
+            co_return answer(request, placed.error).at(placed.offset);
         }
         case Op::flush:
-            answer(io, co_await store_->commit(ring, zones_));
-            break;
+            co_return answer(request, co_await store_->commit(ring, zones_));
         case Op::report_zones:
-            report(io);
-            io.succeed();
-            break;
+            report(request);
+            co_return request.done();
         case Op::zone_reset_all:
-            answer(io, co_await reset_all(ring));
-            break;
+            co_return answer(request, co_await reset_all(ring));
         default:
-            answer(io, co_await manage(ring, io.op(), zone_at(io.offset())));
+            co_return answer(request, co_await manage(ring, request.op, zone_at(request.offset)));
         }
     }
 
@@ -78,11 +89,8 @@ private:
     std::uint32_t zone_at(std::uint64_t offset) const { return zones_.layout().zone_at(offset); }
 
     // error: 0 or a negative errno.
-    static void answer(Io& io, int error) {
-        if (error)
-            io.complete(error);
-        else
-            io.succeed();
+    static Answer answer(const Request& request, int error) {
+        return error ? Answer{error} : request.done();
     }
 
     // There is nothing behind what was written.
@@ -100,22 +108,23 @@ private:
         co_return co_await store_->read(ring, buffer.first(there), offset);
     }
 
-    Async<int> write(Ring ring, std::span<const std::byte> data, std::uint64_t offset, bool fua) {
-        const std::uint32_t zone = zone_at(offset);
+    Async<int> write(Ring ring, Request request) {
+        const std::uint32_t zone = zone_at(request.offset);
+        const std::span<const std::byte> data = request.data.memory();
         if (zones_.layout().is_conventional(zone)) {
-            const auto durability = fua ? Durability::stable : Durability::cached;
-            co_return co_await store_->write(ring, data, offset, durability);
+            const auto durability = request.fua ? Durability::stable : Durability::cached;
+            co_return co_await store_->write(ring, data, request.offset, durability);
         }
-        const Placed placed = co_await write_in_turn(ring, zone, data, offset);
-        if (placed.error || !fua)
+        const Placed placed = co_await write_in_turn(ring, zone, data, request.offset);
+        if (placed.error || !request.fua)
             co_return placed.error;
         co_return co_await store_->commit(ring, zones_);
     }
 
-    Async<Placed> append(Ring ring, std::span<const std::byte> data, std::uint64_t start,
-                         bool fua) {
-        Placed placed = co_await write_in_turn(ring, zone_at(start), data, std::nullopt);
-        if (!placed.error && fua)
+    Async<Placed> append(Ring ring, Request request) {
+        Placed placed = co_await write_in_turn(ring, zone_at(request.offset), request.data.memory(),
+                                               std::nullopt);
+        if (!placed.error && request.fua)
             placed.error = co_await store_->commit(ring, zones_);
         co_return placed;
     }
@@ -206,17 +215,18 @@ private:
     }
 
     // The driver asks before anybody can use the disk.
-    void report(const Io& io) {
+    void report(const Request& request) {
         store_->keep();
-        const std::uint32_t first = zone_at(io.offset());
-        for (unsigned i = 0; i < io.zones_wanted(); ++i)
-            io.report(i, zones_.describe(first + i));
+        const std::uint32_t first = zone_at(request.offset);
+        for (unsigned i = 0; i < request.zones_wanted(); ++i)
+            request.report(i, zones_.describe(first + i));
     }
 
     std::unique_ptr<ZoneStore> store_;
     Zones zones_;
     std::vector<Mutex> turns_; // one for each zone
     Geometry geometry_;
+    bool finished_ = false;
 };
 
 Result<Geometry> describe(const ZoneLayout& layout, const GeometryRequest& request) {
@@ -274,7 +284,7 @@ Result<ZoneImage> find_image(const OptionValues& values, const GeometryRequest& 
 }
 
 Result<void> check_direct_io(const ZoneImage& image, const std::string& path) {
-    const std::uint32_t least = image.backing.offset_alignment;
+    const std::uint32_t least = image.backing.properties.offset_alignment;
     if (!image.backing.direct || least <= image.layout.block_size)
         return {};
     return Error{EINVAL, "block size " + std::to_string(image.layout.block_size),
@@ -295,9 +305,8 @@ Result<std::unique_ptr<Target>> create_in_file(const OptionValues& values,
         return image.error();
     if (auto fits = check_direct_io(*image, path); !fits)
         return fits.error();
-    if (values.yes("direct") && !image->backing.direct)
-        std::fprintf(stderr, "zoned: file=%s: no direct I/O here, using the page cache\n",
-                     path.c_str());
+    for (std::string& remark : image->backing.properties.remarks)
+        remark.insert(0, "file=" + path + ": ");
     auto geometry = describe(image->layout, request);
     if (!geometry)
         return geometry.error();

@@ -14,15 +14,15 @@ namespace {
 using test::everything_allowed;
 using test::TestTarget;
 
-detail::Request request(Op op, std::uint64_t offset = 0, std::uint64_t length = 0) {
-    detail::Request r;
+detail::Tag request(Op op, std::uint64_t offset = 0, std::uint64_t length = 0) {
+    detail::Tag r;
     r.op = op;
     r.offset = offset;
     r.length = length;
     return r;
 }
 
-int check(const Geometry& geometry, const detail::Request& r) {
+int check(const Geometry& geometry, const detail::Tag& r) {
     TestTarget target{test::succeed, geometry};
     return CheckedTarget{target}.check(r);
 }
@@ -91,14 +91,14 @@ TEST(CheckedTarget, RejectsTransfersLargerThanTheBuffer) {
     EXPECT_EQ(check(g, request(Op::write, 0, g.max_io_bytes + 512)), -EINVAL);
 }
 
-bool allowed(const detail::Request& r, int result, const Geometry& g = everything_allowed()) {
+bool allowed(const detail::Tag& r, int result, const Geometry& g = everything_allowed()) {
     TestTarget target{test::succeed, g};
     return CheckedTarget{target}.allowed(r, result);
 }
 
 TEST(CheckedTarget, TransfersAreAllOrNothing) {
     for (Op op : {Op::read, Op::write}) {
-        const detail::Request r = request(op, 0, 4096);
+        const detail::Tag r = request(op, 0, 4096);
         EXPECT_TRUE(allowed(r, 4096));
         EXPECT_TRUE(allowed(r, -ENOSPC));
         EXPECT_FALSE(allowed(r, 0));
@@ -116,7 +116,7 @@ TEST(CheckedTarget, OtherOperationsMayReturnAnythingButAreNotTransfers) {
 
 constexpr std::uint64_t zone_size = 64U << 10;
 
-detail::Request report_request(std::uint64_t offset, unsigned zones) {
+detail::Tag report_request(std::uint64_t offset, unsigned zones) {
     return request(Op::report_zones, offset, report_bytes(zones));
 }
 
@@ -175,7 +175,7 @@ TEST(CheckedTarget, ReportsAreAboutZonesOfTheDevice) {
 }
 
 TEST(CheckedTarget, AppendsMustHaveGoneToTheirZone) {
-    detail::Request r = request(Op::zone_append, zone_size, 8192);
+    detail::Tag r = request(Op::zone_append, zone_size, 8192);
     const auto said = [&r](std::uint64_t place) {
         r.appended_at = place;
         return allowed(r, 8192, test::zoned());
@@ -195,7 +195,7 @@ class Report : public testing::Test {
 protected:
     Report() { describe(1, good); }
 
-    void describe(unsigned index, const Zone& zone) { detail::report(request_, index, zone); }
+    void describe(unsigned index, const Zone& zone) { request_.request().report(index, zone); }
     bool allowed_with(const std::function<void(Zone&)>& spoil) {
         Zone zone = good;
         zone.start += zone_size;
@@ -213,8 +213,8 @@ protected:
                                .type = ZoneType::sequential,
                                .condition = ZoneCondition::closed};
     std::vector<std::byte> buffer_ = std::vector<std::byte>(report_bytes(3));
-    detail::Request request_ = [this] {
-        detail::Request r = report_request(zone_size, 3);
+    detail::Tag request_ = [this] {
+        detail::Tag r = report_request(zone_size, 3);
         r.buffer = buffer_.data();
         return r;
     }();

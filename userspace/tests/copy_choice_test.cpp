@@ -19,7 +19,9 @@ class Some final : public Target {
 public:
     explicit Some(DataAccess access) : access_(access) {}
     Geometry geometry() const override { return test::everything_allowed(); }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
     DataAccess data_access() const override { return access_; }
 
 private:
@@ -131,7 +133,9 @@ class Zoned final : public Target {
 public:
     explicit Zoned(DataAccess access) : access_(access) {}
     Geometry geometry() const override { return test::zoned(); }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
     DataAccess data_access() const override { return access_; }
 
 private:

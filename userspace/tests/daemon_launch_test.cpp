@@ -47,6 +47,16 @@ TEST(Launch, PassesAnErrorOnWhole) {
     EXPECT_EQ(server.error().kind, ErrorKind::backend);
 }
 
+TEST(Launch, PassesFileNamesOnThatAreNoText) {
+    auto server = launch(
+        [](const Launcher& launcher) {
+            launcher.report_error({ENOENT, "file=/\xff\\xff"});
+        },
+        soon());
+    ASSERT_FALSE(server);
+    EXPECT_EQ(server.error().step, "file=/\xff\\xff");
+}
+
 TEST(Launch, SaysHowAServerDiedThatSaidNothing) {
     auto killed = launch([](const Launcher&) { ::raise(SIGKILL); }, soon());
     ASSERT_FALSE(killed);

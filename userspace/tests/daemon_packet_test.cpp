@@ -53,8 +53,10 @@ TEST(PackedError, IsUnpackedWhole) {
 }
 
 TEST(EncodedPacket, TakesFileNamesThatAreNoText) {
-    EXPECT_EQ(nlohmann::json::parse(encode_packet({{"file", "/\xff"}})).at("file"),
-              "/\xef\xbf\xbd");
+    const nlohmann::json document{{"file", "/\xff"}, {"text", "\\xff"}};
+    const std::string packet = encode_packet(document);
+    EXPECT_EQ(nlohmann::json::parse(packet).at("file"), "/\\xff");
+    EXPECT_EQ(decode_packet(packet), document);
 }
 
 } // namespace

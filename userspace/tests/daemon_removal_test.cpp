@@ -113,15 +113,39 @@ TEST_F(RemovalTest, DriverThatCannotDeleteWithoutWaitingIsAskedToWait) {
     EXPECT_FALSE(driver_->device_exists());
 }
 
-TEST_F(RemovalTest, RunningServerIsAskedToEnd) {
-    const pid_t server = start_process();
-    ASSERT_GT(server, 0);
+// Its disk goes, which is the end of it, but not at once.
+TEST_F(RemovalTest, RunningServerIsWaitedForAndGetsNoSignal) {
+    const pid_t server = ::fork();
+    ASSERT_GE(server, 0);
+    if (server == 0) {
+        std::this_thread::sleep_for(50ms);
+        ::_exit(5);
+    }
     record(identify_process(paths_, server));
     ASSERT_TRUE(remove_device(paths_, control_, 0, Force::no));
     EXPECT_FALSE(recorded());
     int status = 0;
+    ASSERT_EQ(::waitpid(server, &status, WNOHANG), server);
+    EXPECT_EQ(WEXITSTATUS(status), 5);
+}
+
+TEST_F(RemovalTest, ServerThatKeepsItsDiskIsKilledByForceOnly) {
+    const pid_t server = start_process();
+    ASSERT_GT(server, 0);
+    record(identify_process(paths_, server));
+    driver_->fail_control(UBLK_U_CMD_STOP_DEV, -ETIMEDOUT);
+    EXPECT_EQ(remove_device(paths_, control_, 0, Force::no).error().code, ETIMEDOUT);
+    EXPECT_EQ(::waitpid(server, nullptr, WNOHANG), 0);
+    // Dead, it keeps nothing.
+    driver_->before_control([this, stops = 0](std::uint32_t opcode) mutable {
+        if (opcode == UBLK_U_CMD_STOP_DEV && ++stops == 2)
+            driver_->heal_control();
+    });
+    EXPECT_TRUE(remove_device(paths_, control_, 0, Force::yes));
+    int status = 0;
     ASSERT_EQ(::waitpid(server, &status, 0), server);
-    EXPECT_EQ(WTERMSIG(status), SIGTERM);
+    EXPECT_EQ(WTERMSIG(status), SIGKILL);
+    EXPECT_FALSE(driver_->device_exists());
 }
 
 TEST_F(RemovalTest, ProcessThatGotTheNumberOfADeadServerIsLeftAlone) {
@@ -139,6 +163,23 @@ TEST_F(RemovalTest, ProcessThatGotTheNumberOfADeadServerIsLeftAlone) {
 class StopTest : public RemovalTest {
 protected:
     static constexpr std::uint64_t mark = 77;
+    static constexpr std::uint64_t mark_of_a_stranger = 78;
+
+    // Once its disk was stopped the device goes, and somebody else takes the number.
+    void give_number_away_after_the_stop() {
+        driver_->before_control(
+            [this, stopped = false, given = false](std::uint32_t opcode) mutable {
+                if (stopped && !std::exchange(given, true))
+                    driver_->replace_device(mark_of_a_stranger);
+                stopped |= opcode == UBLK_U_CMD_STOP_DEV || opcode == UBLK_U_CMD_TRY_STOP_DEV;
+            });
+    }
+    void expect_stranger() {
+        EXPECT_TRUE(driver_->device_exists());
+        const auto info = control_.info(0);
+        ASSERT_TRUE(info);
+        EXPECT_EQ(info->mark, mark_of_a_stranger);
+    }
 
     void SetUp() override {
         driver_->available_features = UBLK_F_SAFE_STOP_DEV;
@@ -151,6 +192,38 @@ protected:
         ASSERT_TRUE(state_.write({0, "null", {}, server, 0, {}, of}));
     }
 };
+
+TEST_F(StopTest, NumberThatWasTakenAgainIsAnothersDevice) {
+    for (const Stop how : {Stop::always, Stop::safely}) {
+        record_of(mark, {1 << 22, 1}); // no such process can be
+        driver_->replace_device(mark);
+        give_number_away_after_the_stop();
+        EXPECT_TRUE(stop_device(paths_, control_, 0, how));
+        expect_stranger();
+    }
+}
+
+TEST_F(StopTest, NumberThatWasTakenAgainIsNotDeleted) {
+    for (const Force force : {Force::no, Force::yes}) {
+        record_of(mark, {1 << 22, 1});
+        driver_->replace_device(mark);
+        give_number_away_after_the_stop();
+        EXPECT_TRUE(remove_device(paths_, control_, 0, force));
+        expect_stranger();
+    }
+}
+
+TEST_F(StopTest, ServerOfAnEarlierDeviceIsNotEndedForThisOne) {
+    const pid_t server = start_process();
+    ASSERT_GT(server, 0);
+    record_of(mark + 2, identify_process(paths_, server));
+    EXPECT_TRUE(remove_device(paths_, control_, 0, Force::yes));
+    EXPECT_FALSE(driver_->device_exists());
+    EXPECT_EQ(::waitpid(server, nullptr, WNOHANG), 0) << "it has ended";
+    EXPECT_TRUE(recorded());
+    ::kill(server, SIGKILL);
+    ::waitpid(server, nullptr, 0);
+}
 
 TEST_F(StopTest, DeviceOfAnotherProgramIsLeftToIt) {
     for (const Stop how : {Stop::always, Stop::safely}) {
@@ -206,6 +279,26 @@ TEST_F(StopTest, UserWhoCannotBeFoundKeepsItAfterAMoment) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, EBUSY);
     EXPECT_FALSE(refused.error().hint.empty());
+}
+
+TEST_F(StopTest, DelAsksTheDriverWhoHasItOpen) {
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    EXPECT_EQ(remove_device(paths_, control_, 0, Force::no).error().code, EBUSY);
+    EXPECT_TRUE(driver_->device_exists());
+    EXPECT_TRUE(remove_device(paths_, control_, 0, Force::yes));
+    EXPECT_FALSE(driver_->device_exists());
+}
+
+// The mount stays when the disk under it goes; the number does, too.
+TEST_F(StopTest, UserOfADiskThatHasGoneKeepsTheDevice) {
+    root_.write("proc/self/mountinfo", "");
+    root_.write("proc/swaps", "Filename Type Size Used Priority\n/dev/ublkb0 partition 1 0 -2\n");
+    paths_.proc = root_.path("proc");
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -ENODEV);
+    const auto refused = remove_device(paths_, control_, 0, Force::no);
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EBUSY);
+    EXPECT_THAT(refused.error().hint, HasSubstr("--force"));
 }
 
 TEST_F(StopTest, DeviceWithoutADiskHasNothingToStop) {

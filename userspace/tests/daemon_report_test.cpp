@@ -34,13 +34,21 @@ TEST(ErrorLine, NamesVerbStepCauseAndRemedy) {
               "ublkd: add: loop: file=/x: No such file or directory (check the path)");
 }
 
-TEST(ErrorLine, LeavesOutWhatThereIsNot) {
-    EXPECT_EQ(error_line("", {EIO, "step"}), "ublkd: step: Input/output error");
+TEST(ErrorLine, LeavesOutTheVerbThatThereIsNot) {
+    EXPECT_EQ(error_line("", {EIO, "step", "wait"}), "ublkd: step: Input/output error (wait)");
+}
+
+TEST(ErrorLine, SaysWhatToDoWhateverWentWrong) {
+    for (int code = 0; code < 200; ++code) {
+        EXPECT_GE(usual_advice(code).size(), 8U) << code;
+        EXPECT_EQ(error_line("add", {code, "step"}).back(), ')') << code;
+        EXPECT_EQ(error_json({code, "step"}).at("hint"), usual_advice(code)) << code;
+    }
 }
 
 TEST(ErrorLine, StaysOneLineWhateverAFileIsCalled) {
     EXPECT_EQ(error_line("add", {EIO, "a\nb\tc\x7f"}),
-              "ublkd: add: a\\nb\\x09c\\x7f: Input/output error");
+              "ublkd: add: a\\nb\\x09c\\x7f: Input/output error (see the kernel log: dmesg)");
 }
 
 TEST(ErrorJson, HasCodeErrnoMessageAndHint) {

@@ -68,6 +68,18 @@ TEST_F(ServerSocketTest, CarriesAnErrorWhole) {
     EXPECT_EQ(reply.error().kind, ErrorKind::backend);
 }
 
+// He was told that it failed: the server was stopped, or had something else to wait for.
+TEST_F(ServerSocketTest, WhoeverHasGivenUpIsNotObeyed) {
+    auto socket = ServerSocket::open(state_, 3);
+    ASSERT_TRUE(socket);
+    const auto reply = ask_server(state_, 3, {{"what", "size"}}, Clock::now() + 10ms);
+    EXPECT_EQ(reply.error().code, ETIMEDOUT);
+    socket->answer_one([](const json&) -> Result<json> {
+        ADD_FAILURE() << "obeyed";
+        return json{};
+    });
+}
+
 TEST_F(ServerSocketTest, OneThatAServerLeftBehindIsReplacedAndUntilThenRefused) {
     ASSERT_TRUE(ServerSocket::open(state_, 3));
     EXPECT_EQ(ask_server(state_, 3, {}, soon()).error().code, ECONNREFUSED);
@@ -91,7 +103,9 @@ TEST_F(ServerSocketTest, WhoeverAsksNothingOnlyWastesHisTime) {
 class Elastic final : public Target {
 public:
     Geometry geometry() const override { return {.size_bytes = 1U << 20}; }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         return size.value_or(5U << 20);
     }
@@ -105,6 +119,12 @@ protected:
         ServerSocketTest::SetUp();
         driver_->available_features |= UBLK_F_UPDATE_SIZE;
     }
+    std::uint64_t other_mark_ = 0; // none: that of the device
+    DeviceInfo asked_for(DeviceInfo device) const {
+        if (other_mark_)
+            device.mark = other_mark_;
+        return device;
+    }
     Result<Resized> resize(const SizeRequest& request) {
         auto server = start_over(driver_, std::make_unique<Elastic>(), {.number = 3});
         EXPECT_TRUE(server) << server.error().message();
@@ -112,7 +132,7 @@ protected:
         EXPECT_TRUE(socket);
         Result<Resized> outcome{Resized{}};
         std::thread asker{[&] {
-            outcome = ask_to_resize(state_, 3, request, soon());
+            outcome = ask_to_resize(state_, asked_for(server->info()), request, soon());
             ::kill(::getpid(), SIGTERM); // to the process: only its own thread would see raise()
         }};
         const auto answer = [&] {
@@ -132,6 +152,14 @@ TEST_F(QuestionsTest, ServerIsResizedWhileItRuns) {
     EXPECT_EQ(driver_->params().basic.dev_sectors, 6144U);
 }
 
+TEST_F(QuestionsTest, OtherDevicesOfItsNumberAreNotMeant) {
+    other_mark_ = 99;
+    const auto refused = resize({.bytes = 3U << 20});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, ENODEV);
+    EXPECT_EQ(driver_->params().basic.dev_sectors, 2048U);
+}
+
 TEST_F(QuestionsTest, SizeOfTheBackingIsAskedForByNone) { EXPECT_EQ(resize({})->after, 5U << 20); }
 
 TEST_F(QuestionsTest, ShrinkingIsRefusedThere) {
@@ -145,8 +173,9 @@ TEST_F(QuestionsTest, ShrinkingIsDoneThereIfAskedFor) {
 TEST_F(QuestionsTest, NonsenseIsAnError) {
     auto server = start_over(driver_, std::make_unique<Elastic>(), {});
     ASSERT_TRUE(server);
-    for (const char* text : {"null", "{}", "[]", "7", "{\"resize\":{}}",
-                             "{\"resize\":{\"bytes\":\"x\",\"may_shrink\":true}}"}) {
+    for (const char* text :
+         {"null", "{}", "[]", "7", "{\"resize\":{}}", "{\"mark\":0,\"resize\":{}}",
+          "{\"mark\":0,\"resize\":{\"bytes\":\"x\",\"may_shrink\":true}}"}) {
         const auto answer = answer_question(*server, json::parse(text));
         ASSERT_FALSE(answer) << text;
         EXPECT_EQ(answer.error().code, EBADMSG);

@@ -2,16 +2,23 @@
 #include "daemon/state.h"
 
 #include <cerrno>
+#include <future>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <ublk/unique_fd.h>
 
 #include "daemon/file.h"
 #include "support/temporary_directory.h"
 
 namespace ublk::daemon {
 namespace {
+
+using namespace std::chrono_literals;
 
 class StateDirectoryTest : public testing::Test {
 protected:
@@ -25,9 +32,26 @@ protected:
                          1700000000,
                          {CopyMode::user, "asked for"},
                          UINT64_MAX - 1,
-                         "/dev/shm/x"};
+                         "/dev/shm/x",
+                         {{{BackingUse::Access::reads,
+                            {{.device = 2049,
+                              .number = UINT64_MAX,
+                              .handle = "1:ab",
+                              .birth = -5,
+                              .file_system = 3,
+                              .length = 4},
+                             {.kind = Identity::Kind::disk, .start = 512, .somewhere = true}}}},
+                          false,
+                          {"slow"}}};
 
     void SetUp() override { ASSERT_TRUE(state_.create()); }
+
+    // All but the lock, which stays.
+    std::vector<std::string> files() const {
+        auto names = list_directory(paths_.state);
+        std::erase(names, ".lock");
+        return names;
+    }
 };
 
 TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
@@ -42,6 +66,12 @@ TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
     EXPECT_EQ((*read)->copy.mode, CopyMode::user);
     EXPECT_EQ((*read)->mark, UINT64_MAX - 1);
     EXPECT_EQ((*read)->shared_file, "/dev/shm/x");
+    const BackingRecord& backing = (*read)->backing;
+    ASSERT_EQ(backing.uses.size(), 1U);
+    EXPECT_EQ(backing.uses[0].access, BackingUse::Access::reads);
+    EXPECT_EQ(backing.uses[0].things, record_.backing.uses[0].things);
+    EXPECT_EQ(backing.direct, false);
+    EXPECT_EQ(backing.remarks, record_.backing.remarks);
 }
 
 TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
@@ -53,6 +83,18 @@ TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
     EXPECT_EQ(json.at("options").at("direct"), "no");
     EXPECT_EQ(json.at("pid"), 42);
     EXPECT_EQ(json.at("started"), 1700000000);
+}
+
+TEST_F(StateDirectoryTest, RecordOfBeforeThereWereIdentitiesCanBeRead) {
+    ASSERT_TRUE(state_.write(record_));
+    auto json = nlohmann::ordered_json::parse(*read_file(state_.file(7)));
+    for (const char* key : {"backings", "direct", "remarks"})
+        json.erase(key);
+    directory_.write("state/7.json", json.dump());
+    const auto read = state_.read(7);
+    ASSERT_TRUE(read);
+    EXPECT_TRUE((*read)->backing.uses.empty());
+    EXPECT_EQ((*read)->backing.direct, std::nullopt);
 }
 
 TEST_F(StateDirectoryTest, HasNoRecordOfAnUnknownDevice) {
@@ -82,7 +124,7 @@ TEST_F(StateDirectoryTest, FileOfAnotherDeviceIsDamaged) {
 TEST_F(StateDirectoryTest, WritingLeavesNothingElseBehind) {
     ASSERT_TRUE(state_.write(record_));
     ASSERT_TRUE(state_.write(record_));
-    EXPECT_THAT(list_directory(paths_.state), testing::ElementsAre("7.json"));
+    EXPECT_THAT(files(), testing::ElementsAre("7.json"));
 }
 
 TEST_F(StateDirectoryTest, WritingToNowhereSaysSo) {
@@ -95,7 +137,7 @@ TEST_F(StateDirectoryTest, RemoveTakesRecordLogAndSocket) {
     directory_.write("state/7.log", "text");
     directory_.write("state/7.sock", "");
     state_.remove(7, record_.server);
-    EXPECT_THAT(list_directory(paths_.state), testing::IsEmpty());
+    EXPECT_THAT(files(), testing::IsEmpty());
 }
 
 TEST_F(StateDirectoryTest, RemoveSparesTheRecordOfTheNextServer) {
@@ -107,7 +149,46 @@ TEST_F(StateDirectoryTest, RemoveSparesTheRecordOfTheNextServer) {
 TEST_F(StateDirectoryTest, RemoveTakesDamagedFiles) {
     directory_.write("state/7.json", "{");
     state_.remove(7, {});
-    EXPECT_THAT(list_directory(paths_.state), testing::IsEmpty());
+    EXPECT_THAT(files(), testing::IsEmpty());
+}
+
+// Whoever may look into the directory can lock that.
+TEST_F(StateDirectoryTest, LockOfSomebodyElseOnTheDirectoryHoldsNobodyUp) {
+    UniqueFd directory{::open(paths_.state.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    ASSERT_EQ(::flock(directory.get(), LOCK_EX | LOCK_NB), 0);
+    auto written = std::async(std::launch::async, [&] { return state_.write(record_); });
+    EXPECT_EQ(written.wait_for(10s), std::future_status::ready);
+    directory = UniqueFd{};
+    EXPECT_TRUE(written.get());
+}
+
+TEST_F(StateDirectoryTest, LockIsNobodyElses) {
+    ASSERT_TRUE(state_.write(record_));
+    struct stat status {};
+    ASSERT_EQ(::stat((paths_.state + "/.lock").c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode & 07777, 0600U);
+    ASSERT_EQ(::chmod((paths_.state + "/.lock").c_str(), 0644), 0);
+    EXPECT_EQ(state_.write(record_).error().code, EPERM);
+}
+
+TEST_F(StateDirectoryTest, LockIsNoLinkToSomethingElse) {
+    const std::string elsewhere = directory_.write("elsewhere", "");
+    directory_.link("state/.lock", elsewhere);
+    EXPECT_EQ(state_.write(record_).error().code, ELOOP);
+    EXPECT_THAT(files(), testing::IsEmpty());
+}
+
+TEST_F(StateDirectoryTest, BytesThatAreNoTextSurvive) {
+    const std::map<std::string, std::string> names{
+        {"all", "/\x80\xff\xc3\x28 \xed\xa0\x80 \xf4\x90\x80\x80 \xc3\xa4 \\x80 \\ \n \x01"},
+        {"cut", "/\xc3"}};
+    record_.options = names;
+    record_.shared_file = "/dev/shm/\xfe";
+    ASSERT_TRUE(state_.write(record_));
+    const auto read = state_.read(7);
+    ASSERT_TRUE(read);
+    EXPECT_EQ((*read)->options, names);
+    EXPECT_EQ((*read)->shared_file, "/dev/shm/\xfe");
 }
 
 TEST_F(StateDirectoryTest, NumbersAreThoseOfRecordsOnly) {

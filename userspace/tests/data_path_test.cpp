@@ -29,14 +29,13 @@ constexpr test::BlockRequest write_4k{.op = UBLK_IO_OP_WRITE, .sector = 0, .sect
 class Memory final : public Target {
 public:
     Geometry geometry() const override { return {.size_bytes = bytes_.size()}; }
-    Task serve(Io io) override {
-        const auto place = bytes_.begin() + static_cast<std::ptrdiff_t>(io.offset());
-        if (io.op() == Op::read)
-            std::copy_n(place, io.length(), io.buffer().begin());
+    Async<Answer> serve(Ring, Request request) override {
+        const auto place = bytes_.begin() + static_cast<std::ptrdiff_t>(request.offset);
+        if (request.op == Op::read)
+            std::copy_n(place, request.length, request.data.memory().begin());
         else
-            std::copy_n(io.buffer().begin(), io.length(), place);
-        io.succeed();
-        co_return;
+            std::copy_n(request.data.memory().begin(), request.length, place);
+        co_return request.done();
     }
 
 private:
@@ -46,23 +45,22 @@ private:
 // A disk in a file, by data().
 class InFile final : public Target {
 public:
-    InFile() : fd_(::memfd_create("test", MFD_CLOEXEC)), descriptor_(fd_.get()) {
-        EXPECT_EQ(::ftruncate(descriptor_, 1 << 20), 0);
+    InFile() : fd_(::memfd_create("test", MFD_CLOEXEC)), file_(fd_.get()) {
+        EXPECT_EQ(::ftruncate(fd_.get(), 1 << 20), 0);
     }
     Geometry geometry() const override { return {.size_bytes = 1 << 20}; }
-    std::span<const int> files() const override { return {&descriptor_, 1}; }
+    void register_files(FileTable& files) override { file_ = files.add(fd_.get()); }
     DataAccess data_access() const override { return DataAccess::ring; }
-    Task serve(Io io) override {
-        const Ring ring = io.ring();
-        if (io.op() == Op::read)
-            io.complete(co_await ring.read(ring.file(0), io.data(), io.offset()));
+    Async<Answer> serve(Ring ring, Request request) override {
+        if (request.op == Op::read)
+            co_return co_await ring.read(file_, request.data, request.offset);
         else
-            io.complete(co_await ring.write(ring.file(0), io.data(), io.offset()));
+            co_return co_await ring.write(file_, request.data, request.offset);
     }
 
 private:
     UniqueFd fd_;
-    int descriptor_;
+    File file_;
 };
 
 void expect_data_come_back(TargetBench& bench) {
@@ -112,9 +110,9 @@ TEST(DataPath, NoModeAllocatesPerRequest) {
 
 TEST(DataPath, EveryModeEndsCleanlyWithRequestsInFlight) {
     for (CopyMode mode : all_modes) {
-        TestTarget target{[](Io io) -> Task {
-            co_await io.ring().sleep(1ms);
-            io.succeed();
+        TestTarget target{[](Ring ring, Request request) -> Async<Answer> {
+            co_await ring.sleep(1ms);
+            co_return request.done();
         }};
         TargetBench bench{target, 4, mode};
         bench.submit(0, read_4k);
@@ -149,15 +147,27 @@ TEST(UserCopy, CopiesDataOnceAndNothingForOtherOperations) {
 }
 
 TEST(UserCopy, WriteWhoseDataCannotBeReadNeverReachesTheTarget) {
-    TestTarget target{[](Io io) -> Task {
+    TestTarget target{[](Ring, Request request) -> Async<Answer> {
         ADD_FAILURE() << "served";
-        io.succeed();
-        co_return;
+        co_return request.done();
     }};
     for (int result : {-EFAULT, 0, 512}) {
         TargetBench bench{target, 2, CopyMode::user};
         bench.driver().fail_next_user_copy(result);
         EXPECT_EQ(bench.request(write_4k), -EIO);
+    }
+}
+
+// Both ways go through threads of the kernel's.
+TEST(UserCopy, MoveThatGetsNoThreadIsTriedAgain) {
+    TestTarget target{test::succeed};
+    for (int result : {-ECANCELED, -EAGAIN, -ENOMEM}) {
+        TargetBench bench{target, 2, CopyMode::user};
+        bench.driver().fail_next_user_copy(result);
+        EXPECT_EQ(bench.request(read_4k), 4096);
+        bench.driver().fail_next_user_copy(result);
+        EXPECT_EQ(bench.request(write_4k), 4096);
+        EXPECT_GT(bench.driver().slept(), 0ns);
     }
 }
 
@@ -172,10 +182,7 @@ TEST(UserCopy, ReadWhoseDataCannotBeWrittenFails) {
 }
 
 TEST(UserCopy, FailedReadCopiesNothing) {
-    TestTarget target{[](Io io) -> Task {
-        io.fail(ENOSPC);
-        co_return;
-    }};
+    TestTarget target{[](Ring, Request) -> Async<Answer> { co_return Answer::failed(ENOSPC); }};
     TargetBench bench{target, 2, CopyMode::user};
     EXPECT_EQ(bench.request(read_4k), -ENOSPC);
     EXPECT_EQ(bench.driver().user_copies(), 0U);
@@ -184,10 +191,9 @@ TEST(UserCopy, FailedReadCopiesNothing) {
 TEST(UserCopy, RequestsOneAfterTheOtherShareOneBuffer) {
     static std::set<std::byte*> seen;
     seen.clear();
-    TestTarget target{[](Io io) -> Task {
-        seen.insert(io.buffer().data());
-        io.succeed();
-        co_return;
+    TestTarget target{[](Ring, Request request) -> Async<Answer> {
+        seen.insert(request.data.memory().data());
+        co_return request.done();
     }};
     TargetBench bench{target, 8, CopyMode::user};
     for (unsigned tag = 0; tag < 8; ++tag) {
@@ -200,10 +206,10 @@ TEST(UserCopy, RequestsOneAfterTheOtherShareOneBuffer) {
 TEST(UserCopy, RequestsAtATimeHaveBuffersOfTheirOwn) {
     static std::set<std::byte*> seen;
     seen.clear();
-    TestTarget target{[](Io io) -> Task {
-        seen.insert(io.buffer().data());
-        co_await io.ring().sleep(1ms);
-        io.succeed();
+    TestTarget target{[](Ring ring, Request request) -> Async<Answer> {
+        seen.insert(request.data.memory().data());
+        co_await ring.sleep(1ms);
+        co_return request.done();
     }};
     TargetBench bench{target, 8, CopyMode::user};
     for (unsigned tag = 0; tag < 8; ++tag)
@@ -219,7 +225,9 @@ TEST(DataPath, SubmissionQueueSmallerThanTheLoadLosesNothing) {
         InFile target;
         CheckedTarget checked{target};
         auto uring = std::make_unique<test::FakeUring>(*driver, 32);
-        uring->register_files(std::vector{-1, target.files()[0]});
+        FileTable files;
+        target.register_files(files);
+        uring->register_files(files.descriptors());
         SharedPlace nothing{nullptr};
         auto data = *make_data_path(mode, {0, 16, 4096, &nothing});
         ASSERT_TRUE(data->prepare(*uring));
@@ -229,7 +237,8 @@ TEST(DataPath, SubmissionQueueSmallerThanTheLoadLosesNothing) {
                      .data = std::move(data),
                      .frames = *FramePool::create(64),
                      .descriptors = driver->map_descriptors(-1, 0, 16)->first,
-                     .target = &checked}};
+                     .target = &checked,
+                     .workers = nullptr}};
         ASSERT_EQ(queue.fetch_all(), 0);
         for (unsigned tag = 0; tag < 16; ++tag)
             driver->issue(0, tag, tag % 2 ? read_4k : write_4k);
@@ -259,15 +268,23 @@ TEST(ZeroCopy, RegistersByHandWhereTheDriverFoundNoRoom) {
 }
 
 TEST(ZeroCopy, FailedRegistrationFailsTheRequest) {
-    TestTarget target{[](Io io) -> Task {
+    TestTarget target{[](Ring, Request request) -> Async<Answer> {
         ADD_FAILURE() << "served";
-        io.succeed();
-        co_return;
+        co_return request.done();
     }};
     TargetBench bench{target, 2, CopyMode::zero};
     bench.driver().refuse_automatic_buffers();
-    bench.driver().fail_next_operation(IORING_OP_URING_CMD, -ENOMEM);
+    bench.driver().fail_next_operation(IORING_OP_URING_CMD, -EBUSY);
     EXPECT_EQ(bench.request(read_4k), -EIO);
+}
+
+TEST(ZeroCopy, RegistrationThatLacksMemoryIsTriedAgain) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 2, CopyMode::zero};
+    bench.driver().refuse_automatic_buffers();
+    bench.driver().fail_next_operation(IORING_OP_URING_CMD, -ENOMEM);
+    EXPECT_EQ(bench.request(read_4k), 4096);
+    EXPECT_GT(bench.driver().slept(), 0ns);
 }
 
 // A disk whose users have the same memory as its server.
@@ -318,10 +335,9 @@ TEST_F(SharedCopyTest, OffersABufferForAllOtherRequests) {
 }
 
 TEST_F(SharedCopyTest, PlaceThatIsNotOursFailsUnseenByTheTarget) {
-    TestTarget target{[](Io io) -> Task {
+    TestTarget target{[](Ring, Request request) -> Async<Answer> {
         ADD_FAILURE() << "served";
-        io.succeed();
-        co_return;
+        co_return request.done();
     }};
     TargetBench bench{target, 2, CopyMode::shmem, &shared_};
     EXPECT_EQ(bench.request(shared_4k(UBLK_IO_OP_WRITE, place, number + 1)), -EIO);

@@ -6,6 +6,9 @@
 #include <sstream>
 #include <string>
 
+#include "targets/registry.h"
+
+namespace ublk {
 namespace {
 
 std::string content(const std::string& path) {
@@ -24,15 +27,37 @@ std::string indented(const std::string& text) {
     return result;
 }
 
-TEST(WritingATarget, ShowsTheExampleUnchanged) {
-    const std::string example = content("userspace/examples/hello_target.cpp");
-    EXPECT_NE(content("Documentation/writing-a-target.rst").find(indented(example)),
+struct Manual {
+    std::string page;
+    std::string example;
+};
+
+class ManualTest : public testing::TestWithParam<Manual> {};
+
+TEST_P(ManualTest, ShowsTheExampleUnchanged) {
+    EXPECT_NE(content(GetParam().page).find(indented(content(GetParam().example))),
               std::string::npos);
 }
 
-TEST(WritingATarget, ExampleHasLessThanFiftyLines) {
-    const std::string example = content("userspace/examples/hello_target.cpp");
-    EXPECT_LT(std::count(example.begin(), example.end(), '\n'), 50);
+TEST_P(ManualTest, ExampleHasNoMoreThanFiftyLines) {
+    const std::string example = content(GetParam().example);
+    EXPECT_LE(std::count(example.begin(), example.end(), '\n'), 50);
+}
+
+INSTANTIATE_TEST_SUITE_P(Examples, ManualTest,
+                         testing::Values(Manual{"Documentation/writing-a-target.rst",
+                                                "userspace/examples/hello_target.cpp"},
+                                         Manual{"Documentation/writing-a-filter.rst",
+                                                "userspace/examples/hello_filter.cpp"}));
+
+TEST(Readme, SaysOfEachTargetWhatTheTargetSaysOfItself) {
+    const std::string readme = content("README.md");
+    for (const TargetInfo* target : targets::all()) {
+        const std::string row =
+            "| `" + std::string(target->name) + "` | " + std::string(target->summary);
+        EXPECT_NE(readme.find(row), std::string::npos) << row;
+    }
 }
 
 } // namespace
+} // namespace ublk

@@ -8,6 +8,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <ublk/unique_fd.h>
 
@@ -104,7 +105,7 @@ TEST_F(LoopTarget, WriteZeroesKeepsSpaceAllocatedIfAskedTo) {
     struct stat file {};
     ASSERT_EQ(::stat(path_.c_str(), &file), 0);
     const auto before = file.st_blocks;
-    EXPECT_EQ(bench.write_zeroes(0, 8192, detail::flag_no_unmap), 0);
+    EXPECT_EQ(bench.write_zeroes(0, 8192, UBLK_IO_F_NOUNMAP), 0);
     ASSERT_EQ(::stat(path_.c_str(), &file), 0);
     EXPECT_GE(file.st_blocks, before);
     EXPECT_EQ(bytes_of_file(path_, 0, 8192), std::vector<std::byte>(8192));
@@ -125,6 +126,96 @@ TEST_F(LoopTarget, WritesZeroesItselfWhereTheFileSystemCannot) {
     // It has learned: a further error would be seen if it tried to allocate again.
     bench.driver().fail_next_operation(IORING_OP_FALLOCATE, -EIO);
     EXPECT_EQ(bench.write_zeroes(0, 4096), 0);
+}
+
+TEST_F(LoopTarget, DiscardThatTheBackingCannotDoIsNoError) {
+    const auto target = open();
+    test::TargetBench bench{*target};
+    bench.driver().fail_next_operation(IORING_OP_FALLOCATE, -EOPNOTSUPP);
+    EXPECT_EQ(bench.discard(0, 4096), 0);
+    // It has learned: a further error would be seen if it tried again.
+    bench.driver().fail_next_operation(IORING_OP_FALLOCATE, -EIO);
+    EXPECT_EQ(bench.discard(0, 4096), 0);
+}
+
+TEST_F(LoopTarget, DirectIoThatFailsIsTriedThroughThePageCache) {
+    const auto target = *create({"file=" + path_});
+    if (!*target->is_direct())
+        GTEST_SKIP() << "no direct I/O on " << path_;
+    const int file = test::descriptors_of(*target).front();
+    for (const int error : {-EINVAL, -EOPNOTSUPP}) {
+        ASSERT_EQ(::fcntl(file, F_SETFL, ::fcntl(file, F_GETFL) | O_DIRECT), 0);
+        test::TargetBench bench{*target};
+        bench.driver().fail_next_operation(IORING_OP_WRITE, error);
+        EXPECT_EQ(bench.write(4096, data_), 8192);
+        EXPECT_FALSE(::fcntl(file, F_GETFL) & O_DIRECT);
+        // One that was under way meanwhile.
+        bench.driver().fail_next_operation(IORING_OP_READ, error);
+        EXPECT_EQ(bench.read(4096, got_), 8192);
+        EXPECT_EQ(got_, data_);
+    }
+    test::TargetBench bench{*target};
+    bench.driver().fail_next_operation(IORING_OP_READ, -EIO);
+    EXPECT_EQ(bench.read(0, got_), -EIO);
+}
+
+TEST_F(LoopTarget, BufferedFileHasNoSecondTry) {
+    const auto target = open();
+    EXPECT_EQ(target->is_direct(), false);
+    test::TargetBench bench{*target};
+    bench.driver().fail_next_operation(IORING_OP_WRITE, -EINVAL);
+    EXPECT_EQ(bench.write(0, data_), -EINVAL);
+}
+
+TEST_F(LoopTarget, FuaIsASyncWhereTheFileHasNone) {
+    const auto target = open();
+    test::TargetBench bench{*target};
+    bench.driver().fail_next_operation(IORING_OP_WRITE, -EOPNOTSUPP);
+    EXPECT_EQ(bench.write(0, data_, UBLK_IO_F_FUA), 8192);
+    EXPECT_EQ(bytes_of_file(path_, 0, 8192), data_);
+    bench.driver().fail_next_operation(IORING_OP_WRITE, -EOPNOTSUPP);
+    bench.driver().fail_next_operation(IORING_OP_FSYNC, -EIO);
+    EXPECT_EQ(bench.write(0, data_, UBLK_IO_F_FUA), -EIO);
+    bench.driver().fail_next_operation(IORING_OP_WRITE, -EOPNOTSUPP);
+    EXPECT_EQ(bench.write(0, data_), -EOPNOTSUPP);
+}
+
+TEST_F(LoopTarget, SaysWhatItsBackingIs) {
+    const auto uses = open()->backings();
+    ASSERT_EQ(uses.size(), 1U);
+    EXPECT_EQ(uses[0].access, BackingUse::Access::writes);
+    EXPECT_EQ(uses[0].name, "file=" + path_);
+    struct stat file {};
+    ASSERT_EQ(::stat(path_.c_str(), &file), 0);
+    ASSERT_FALSE(uses[0].things.empty());
+    EXPECT_EQ(uses[0].things[0].number, file.st_ino);
+    EXPECT_EQ(open({}, {.read_only = true})->backings()[0].access, BackingUse::Access::reads);
+}
+
+TEST_F(LoopTarget, TableForOtherSectorsIsRemarkedUpon) {
+    std::string header = "EFI PART";
+    header.resize(32);
+    header[24] = 1;
+    std::fstream file(path_, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(65536 + 4096).write(header.data(), 32);
+    file.close();
+    const auto remarks = open({"offset=64K"})->remarks();
+    ASSERT_EQ(remarks.size(), 1U);
+    EXPECT_THAT(remarks[0], testing::AllOf(HasSubstr(path_), HasSubstr("--block-size 4096")));
+    EXPECT_TRUE(open({"offset=64K"}, {.logical_block_size = 4096})->remarks().empty());
+    EXPECT_TRUE(open()->remarks().empty());
+}
+
+TEST_F(LoopTarget, BlocksOfAWindowThatAreNotAlignedAreNotAnnounced) {
+    const Geometry whole = open()->geometry();
+    auto shifted = open({"offset=512", "sizelimit=512K"});
+    EXPECT_EQ(shifted->geometry().physical_block_size, 512U);
+    EXPECT_FALSE(shifted->remarks().empty());
+    if (whole.discard.granularity > 512) {
+        EXPECT_EQ(shifted->geometry().discard.alignment, whole.discard.granularity - 512);
+    }
+    shifted.reset();
+    EXPECT_EQ(open({"offset=64K"})->geometry().physical_block_size, whole.physical_block_size);
 }
 
 TEST_F(LoopTarget, PassesErrorsOn) {
@@ -156,7 +247,7 @@ TEST_F(LoopTarget, HasAVolatileCacheAndHonoursFua) {
     EXPECT_TRUE(target->geometry().volatile_cache);
     EXPECT_TRUE(target->geometry().fua);
     test::TargetBench bench{*target};
-    EXPECT_EQ(bench.write(0, data_, detail::flag_fua), 8192);
+    EXPECT_EQ(bench.write(0, data_, UBLK_IO_F_FUA), 8192);
     EXPECT_EQ(bench.flush(), 0);
 }
 
@@ -305,6 +396,29 @@ TEST_F(LoopTargetCreation, FileSmallerThanABlockCannotBeCut) {
     const auto target = create({"file=" + directory_.create_file("tiny", 100), "direct=no"});
     ASSERT_FALSE(target);
     EXPECT_THAT(target.error().hint, testing::Not(HasSubstr("sizelimit")));
+}
+
+TEST_F(LoopTargetCreation, SealedMemoryCanOnlyBeRead) {
+    const UniqueFd memory{::memfd_create("test", MFD_CLOEXEC | MFD_ALLOW_SEALING)};
+    ASSERT_EQ(::ftruncate(memory.get(), 1 << 20), 0);
+    ASSERT_EQ(::fcntl(memory.get(), F_ADD_SEALS, F_SEAL_WRITE), 0);
+    const std::string file = "file=/proc/self/fd/" + std::to_string(memory.get());
+    const auto refused = create({file});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EPERM);
+    EXPECT_THAT(refused.error().hint, HasSubstr("--read-only"));
+    EXPECT_TRUE(create({file}, {.read_only = true}));
+}
+
+TEST_F(LoopTargetCreation, FileThatAnotherProgramHasLockedIsBusy) {
+    const std::string path = directory_.create_file("image", 1 << 20);
+    const UniqueFd locker{::open(path.c_str(), O_RDWR | O_CLOEXEC)};
+    struct flock lock {};
+    lock.l_type = F_WRLCK;
+    lock.l_start = 100;
+    lock.l_len = 1;
+    ASSERT_EQ(::fcntl(locker.get(), F_OFD_SETLK, &lock), 0);
+    EXPECT_EQ(create({"file=" + path}).error().code, EBUSY);
 }
 
 TEST_F(LoopTargetCreation, WhatIsNoDiskIsRefused) {

@@ -5,6 +5,8 @@
 #include <string>
 #include <thread>
 
+#include <ublk/semaphore.h>
+
 #include "server_over.h"
 #include "support/allocation_counter.h"
 #include "support/target_bench.h"
@@ -22,14 +24,14 @@ constexpr test::BlockRequest any{.op = UBLK_IO_OP_FLUSH};
 class Waiting final : public Target {
 public:
     Geometry geometry() const override { return test::everything_allowed(); }
-    Task serve(Io io) override {
-        Event event{io.ring()};
-        events_[io.tag()] = &event;
+    Async<Answer> serve(Ring ring, Request request) override {
+        Event event{ring};
+        events_[request.tag] = &event;
         if (set_before_)
             event.set();
         co_await event;
-        events_[io.tag()] = nullptr;
-        io.succeed();
+        events_[request.tag] = nullptr;
+        co_return request.done();
     }
 
     std::array<Event*, 4> events_{};
@@ -95,14 +97,14 @@ TEST(Event, QueueDoesNotEndWhileOneIsWaitedFor) {
 class Guarded final : public Target {
 public:
     Geometry geometry() const override { return test::everything_allowed(); }
-    Task serve(Io io) override {
-        const Mutex::Guard guard = co_await mutex_.lock(io.ring());
+    Async<Answer> serve(Ring ring, Request request) override {
+        const Mutex::Guard guard = co_await mutex_.lock(ring);
         const int before = inside_.fetch_add(1);
         most_ = std::max(most_, before + 1);
-        order_ += static_cast<char>('0' + io.tag() % 10);
-        co_await io.ring().yield();
+        order_ += static_cast<char>('0' + request.tag % 10);
+        co_await ring.yield();
         inside_.fetch_sub(1);
-        io.succeed();
+        co_return request.done();
     }
 
     // Guarded by the mutex, and for other eyes when all is over.
@@ -166,6 +168,73 @@ TEST(Mutex, IsOneForAllQueues) {
     ASSERT_TRUE(server->stop());
     EXPECT_EQ(target.most_, 1);
     EXPECT_EQ(target.order_.size(), std::size_t{queues} * depth * rounds);
+}
+
+// Looks are let in together, a change alone; who came first goes first.
+class Shelf final : public Target {
+public:
+    Geometry geometry() const override { return test::everything_allowed(); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        if (request.op == Op::flush) {
+            const auto guard = co_await mutex_.share(ring);
+            most_looking_ = std::max(most_looking_, ++looking_);
+            co_await ring.yield();
+            --looking_;
+        } else {
+            const auto guard = co_await mutex_.lock(ring);
+            EXPECT_EQ(looking_, 0);
+            co_await ring.yield();
+            EXPECT_EQ(looking_, 0);
+        }
+        order_ += static_cast<char>('0' + request.tag % 10);
+        co_return request.done();
+    }
+
+    int looking_ = 0;
+    int most_looking_ = 0;
+    std::string order_;
+
+private:
+    SharedMutex mutex_;
+};
+
+TEST(SharedMutex, LetsLooksInTogetherAndChangesAlone) {
+    constexpr test::BlockRequest change{.op = UBLK_IO_OP_DISCARD, .sector = 0, .sectors = 8};
+    Shelf target;
+    TargetBench bench{target, 4};
+    bench.submit(0, any);
+    bench.submit(1, any);
+    bench.submit(2, change);
+    bench.submit(3, any); // must not overtake the change
+    bench.finish_all();
+    EXPECT_EQ(target.most_looking_, 2);
+    EXPECT_EQ(target.order_, "0123");
+}
+
+class Pool final : public Target {
+public:
+    Geometry geometry() const override { return test::everything_allowed(); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        const auto guard = co_await semaphore_.take(ring);
+        most_ = std::max(most_, ++inside_);
+        co_await ring.yield();
+        --inside_;
+        co_return request.done();
+    }
+    int inside_ = 0;
+    int most_ = 0;
+
+private:
+    Semaphore semaphore_{2};
+};
+
+TEST(Semaphore, LetsSoManyInAtATime) {
+    Pool target;
+    TargetBench bench{target, 8};
+    for (unsigned tag = 0; tag < 8; ++tag)
+        bench.submit(tag, any);
+    bench.finish_all();
+    EXPECT_EQ(target.most_, 2);
 }
 
 } // namespace

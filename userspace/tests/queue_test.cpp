@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 #include <numeric>
+#include <poll.h>
+#include <sys/eventfd.h>
 #include <thread>
 
 #include "support/allocation_counter.h"
@@ -18,9 +20,9 @@ using namespace std::chrono_literals;
 
 constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8};
 
-Task sleep_then_succeed(Io io) {
-    co_await io.ring().sleep(1ms);
-    io.succeed();
+Async<Answer> sleep_then_succeed(Ring ring, Request request) {
+    co_await ring.sleep(1ms);
+    co_return request.done();
 }
 
 TEST(Queue, FetchesEveryTagWithItsBuffer) {
@@ -43,9 +45,23 @@ TEST(Queue, RefusedFetchIsReported) {
                  .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
                  .frames = *FramePool::create(2),
                  .descriptors = driver->map_descriptors(-1, 0, 2)->first,
-                 .target = &checked}};
+                 .target = &checked,
+                 .workers = nullptr}};
     EXPECT_EQ(queue.fetch_all(), -EINVAL);
     EXPECT_FALSE(queue.step(0));
+}
+
+TEST(Queue, RefusedAnswerIsToldAndCounted) {
+    TestTarget target{test::succeed};
+    TargetBench bench{target, 2};
+    bench.driver().refuse_next_commit(-EINVAL);
+    bench.submit(1, read_4k);
+    testing::internal::CaptureStderr();
+    while (bench.queue().statistics().refused_answers == 0)
+        ASSERT_TRUE(bench.queue().step(0));
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_NE(told.find("tag 1: Invalid argument"), std::string::npos) << told;
+    EXPECT_EQ(bench.request(read_4k), 4096) << "the other tag serves on";
 }
 
 TEST(Queue, TagIsReadyForTheNextRequestOnceItIsCommitted) {
@@ -67,10 +83,9 @@ TEST(Queue, RequestsInFlightTogetherAreServedByOneRoundEach) {
 }
 
 TEST(Queue, RejectedRequestNeverReachesTheTarget) {
-    TestTarget target{[](Io io) -> Task {
+    TestTarget target{[](Ring, Request request) -> Async<Answer> {
         ADD_FAILURE() << "served";
-        io.succeed();
-        co_return;
+        co_return request.done();
     }};
     TargetBench bench{target};
     EXPECT_EQ(bench.request({.op = UBLK_IO_OP_READ, .sector = 1U << 20, .sectors = 8}), -EINVAL);
@@ -83,11 +98,10 @@ TEST(Queue, ShortOrExcessiveResultsBecomeErrors) {
     for (int wrong : {0, 512, 8192}) {
         struct Complete {
             int result;
-            Task operator()(Io io) const { return go(result, std::move(io)); }
-            static Task go(int result, Io io) {
-                io.complete(result);
-                co_return;
+            Async<Answer> operator()(Ring ring, Request request) const {
+                return go(result, ring, request);
             }
+            static Async<Answer> go(int result, Ring, Request) { co_return result; }
         };
         TestTarget target{Complete{wrong}};
         TargetBench bench{target};
@@ -114,13 +128,16 @@ TEST(Queue, RequestInFlightIsFinishedBeforeTheEnd) {
     EXPECT_EQ(bench.result(1), 4096);
 }
 
-TEST(Queue, TargetMayGoOnAfterTheLastCompletion) {
+Async<void> go_on(Ring ring, int* rounds) {
+    for (*rounds = 0; *rounds < 5; ++*rounds)
+        co_await ring.yield();
+}
+
+TEST(Queue, TargetMayGoOnAfterTheLastAnswer) {
     static int rounds = 0;
-    TestTarget target{[](Io io) -> Task {
-        const Ring ring = io.ring();
-        io.succeed();
-        for (rounds = 0; rounds < 5; ++rounds)
-            co_await ring.yield();
+    TestTarget target{[](Ring ring, Request request) -> Async<Answer> {
+        go_on(ring, &rounds).start();
+        co_return request.done();
     }};
     TargetBench bench{target, 1};
     bench.submit(0, read_4k);
@@ -142,7 +159,8 @@ TEST(Queue, SubmissionQueueSmallerThanTheLoadLosesNothing) {
                  .data = *make_data_path(CopyMode::driver, {0, 16, 4096}),
                  .frames = *FramePool::create(64),
                  .descriptors = small.driver->map_descriptors(-1, 0, 16)->first,
-                 .target = &checked}};
+                 .target = &checked,
+                 .workers = nullptr}};
     ASSERT_EQ(queue.fetch_all(), 0);
     for (unsigned tag = 0; tag < 16; ++tag)
         small.driver->issue(0, tag, read_4k);
@@ -165,7 +183,8 @@ TEST(Queue, SubmissionsThatTheKernelRefusesAreRepeated) {
                  .data = *make_data_path(CopyMode::driver, {0, 16, 4096}),
                  .frames = *FramePool::create(64),
                  .descriptors = driver->map_descriptors(-1, 0, 16)->first,
-                 .target = &checked}};
+                 .target = &checked,
+                 .workers = nullptr}};
     ASSERT_EQ(queue.fetch_all(), 0);
     for (unsigned tag = 0; tag < 16; ++tag)
         driver->issue(0, tag, read_4k);
@@ -187,10 +206,10 @@ Async<int> one_page(Ring ring) {
     co_return 4096;
 }
 
-Task serve_through_helpers(Io io) {
-    const int result = co_await one_page(io.ring());
-    co_await io.ring().sleep(1ms);
-    io.complete(result);
+Async<Answer> serve_through_helpers(Ring ring, Request) {
+    const int result = co_await one_page(ring);
+    co_await ring.sleep(1ms);
+    co_return result;
 }
 
 TEST(Queue, ServingAllocatesNothing) {
@@ -215,6 +234,80 @@ TEST(Queue, AllocationsWouldBeSeen) {
     const std::uint64_t before = test::heap_allocations();
     const auto allocated = std::make_unique<int>(1);
     EXPECT_EQ(test::heap_allocations() - before, 1U);
+}
+
+// Its requests wait for somebody who says nothing.
+class Remote final : public Target {
+public:
+    Remote() : silence_(::eventfd(0, EFD_CLOEXEC)), file_(silence_.get()) {}
+    Geometry geometry() const override { return test::everything_allowed(); }
+    void register_files(FileTable& files) override { file_ = files.add(silence_.get()); }
+    Async<Result<void>> begin(Ring ring) override {
+        begun = true;
+        co_await ring.yield();
+        if (fails)
+            co_return Error{ECONNREFUSED, "connect"};
+        co_return Result<void>{};
+    }
+    Async<Answer> serve(Ring ring, Request request) override {
+        const int event = co_await ring.poll(file_, POLLIN);
+        co_return event < 0 ? Answer::failed(EIO) : request.done();
+    }
+    Async<void> end(Ring ring) override {
+        ended = true;
+        co_await ring.cancel(file_);
+    }
+
+    bool begun = false;
+    bool fails = false;
+    bool ended = false;
+
+private:
+    UniqueFd silence_;
+    File file_;
+};
+
+TEST(Queue, TargetBeginsBeforeItsFirstRequestAndEndsAfterItsLast) {
+    Remote target;
+    {
+        TargetBench bench{target};
+        EXPECT_TRUE(target.begun);
+        EXPECT_FALSE(target.ended);
+    }
+    EXPECT_TRUE(target.ended);
+}
+
+TEST(Queue, RequestThatWaitsForSomebodyIsEndedWhenTheServerIsToEnd) {
+    Remote target;
+    TargetBench bench{target};
+    bench.submit(0, read_4k);
+    bench.queue().step(0);
+    bench.queue().step(0);
+    EXPECT_FALSE(bench.result(0));
+    bench.queue().ask_to_end();
+    bench.finish_all();
+    EXPECT_EQ(bench.result(0), -EIO);
+    EXPECT_TRUE(target.ended);
+}
+
+TEST(Queue, BeginningThatFailsIsReported) {
+    auto driver = std::make_shared<test::FakeDriver>(1, 2);
+    Remote target;
+    target.fails = true;
+    CheckedTarget checked{target};
+    Queue queue{{.index = 0,
+                 .depth = 2,
+                 .uring = *driver->create_ring(8),
+                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
+                 .frames = *FramePool::create(2),
+                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
+                 .target = &checked,
+                 .workers = nullptr}};
+    const Result<void> begun = queue.begin();
+    ASSERT_FALSE(begun);
+    EXPECT_EQ(begun.error().code, ECONNREFUSED);
+    EXPECT_FALSE(queue.step(0));
+    EXPECT_FALSE(target.ended);
 }
 
 } // namespace

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <ublk/recovery.h>
 
+#include <csignal>
+#include <optional>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <thread>
@@ -24,15 +27,20 @@ constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sector
 class Lasting final : public Target {
 public:
     explicit Lasting(const Geometry& geometry = test::everything_allowed(),
-                     Persistence persistence = Persistence::backing)
-        : geometry_(geometry), persistence_(persistence) {}
+                     Persistence persistence = Persistence::backing,
+                     DataAccess access = DataAccess::memory)
+        : geometry_(geometry), persistence_(persistence), access_(access) {}
     Geometry geometry() const override { return geometry_; }
     Persistence persistence() const override { return persistence_; }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    DataAccess data_access() const override { return access_; }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
 
 private:
     Geometry geometry_;
     Persistence persistence_;
+    DataAccess access_;
 };
 
 std::unique_ptr<Target> lasting() { return std::make_unique<Lasting>(); }
@@ -134,6 +142,62 @@ TEST_F(RecoveryOfADevice, QuiescedServerLeavesTheDeviceInPlace) {
     EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
 }
 
+// Whoever uses the disk waits for the next server.
+TEST_F(RecoveryOfADevice, SignalLeavesADiskThatIsInUseToTheNextServer) {
+    driver_->available_features |= UBLK_F_SAFE_STOP_DEV;
+    Server server = start();
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    std::raise(SIGTERM);
+    expect_left(server);
+    EXPECT_TRUE(driver_->device_exists());
+    EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
+}
+
+TEST_F(RecoveryOfADevice, SignalRemovesADiskThatNobodyUses) {
+    driver_->available_features |= UBLK_F_SAFE_STOP_DEV;
+    Server server = start();
+    std::raise(SIGTERM);
+    EXPECT_EQ(*server.run(), End::removed);
+    EXPECT_FALSE(driver_->device_exists());
+}
+
+// Its exit sends it away then.
+TEST_F(RecoveryOfADevice, SignalLeavesADiskWhoseDriverCannotQuiesce) {
+    driver_->available_features = kinds | UBLK_F_SAFE_STOP_DEV;
+    Server server = start();
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    std::raise(SIGTERM);
+    expect_left(server);
+    EXPECT_TRUE(driver_->device_exists());
+    driver_->lose_server();
+}
+
+TEST_F(RecoveryOfADevice, SignalTakesNothingFromUsersOfAServerThatIsTooBusyUnlessItComesAgain) {
+    driver_->available_features |= UBLK_F_SAFE_STOP_DEV;
+    Server server = start();
+    driver_->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    driver_->fail_control(UBLK_U_CMD_QUIESCE_DEV, -EBUSY);
+    unsigned asked = 0;
+    driver_->before_control([&](std::uint32_t opcode) {
+        if (opcode == UBLK_U_CMD_QUIESCE_DEV && ++asked == 1)
+            std::raise(SIGTERM); // the first has been consumed
+    });
+    std::raise(SIGTERM);
+    expect_left(server);
+    EXPECT_EQ(asked, 1U);
+    EXPECT_TRUE(driver_->device_exists());
+    driver_->lose_server();
+}
+
+TEST_F(RecoveryOfADevice, DeviceOfAnotherMarkIsNotTheOneThatIsMeant) {
+    Server first = start();
+    driver_->lose_server();
+    expect_left(first);
+    EXPECT_EQ(recover_over(driver_, 0, lasting(), {.mark = 78}).error().code, ENODEV);
+    EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
+    EXPECT_TRUE(recover_over(driver_, 0, lasting(), {.mark = 77}));
+}
+
 TEST_F(RecoveryOfADevice, StoppedServerRemovesIt) {
     Server server = start();
     ASSERT_TRUE(driver_->open_control(20ms)->stop(0));
@@ -205,6 +269,42 @@ TEST_F(RecoveryOfADevice, DeviceThatHasAServerIsBusy) {
     EXPECT_EQ(driver_->info().state, UBLK_S_DEV_LIVE);
 }
 
+// Two see that it has no server; one is first to open it.
+TEST_F(RecoveryOfADevice, WhoComesTooLateLeavesTheServerThatWonAlone) {
+    Server first = start();
+    driver_->lose_server();
+    expect_left(first);
+    std::optional<Result<Server>> winner;
+    driver_->before_open([&] {
+        driver_->before_open(nullptr);
+        winner.emplace(recover_over(driver_, 0, lasting(), {}));
+        return EBUSY;
+    });
+    const auto loser = recover_over(driver_, 0, lasting(), {.timeout = 1000ms});
+    ASSERT_FALSE(loser);
+    EXPECT_EQ(loser.error().code, EBUSY);
+    ASSERT_TRUE(*winner) << winner->error().message();
+    ASSERT_EQ(driver_->info().state, UBLK_S_DEV_LIVE);
+    driver_->issue(0, 0, read_4k);
+    EXPECT_EQ(driver_->wait_for_result(0, 0), 4096);
+}
+
+// Open, it keeps its number; before, that may have become another's.
+TEST_F(RecoveryOfADevice, DeviceThatAnotherOneHasReplacedIsNotServed) {
+    Server first = start();
+    driver_->lose_server();
+    expect_left(first);
+    driver_->before_open([&] {
+        driver_->replace_device(78);
+        return 0;
+    });
+    const auto second = recover_over(driver_, 0, lasting(), {.timeout = 20ms});
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, ENODEV);
+    EXPECT_FALSE(driver_->armed(0, 0));
+    EXPECT_TRUE(driver_->device_exists());
+}
+
 TEST_F(RecoveryOfADevice, DeviceWithoutRecoveryIsRefused) {
     const Server first = start(Recovery::off);
     const auto second = recover_over(driver_, 0, lasting(), {.timeout = 20ms});
@@ -228,6 +328,27 @@ TEST_F(RecoveryOfADevice, TargetThatIsAnotherDiskIsRefused) {
         EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
     }
     EXPECT_TRUE(recover_over(driver_, 0, lasting(), {}));
+}
+
+// Such a target would be handed a buffer at address 0.
+TEST_F(RecoveryOfADevice, TargetThatNeedsMemoryDoesNotTakeOverADiskWithZeroCopy) {
+    const auto handing_on = [] {
+        return std::make_unique<Lasting>(test::everything_allowed(), Persistence::backing,
+                                         DataAccess::ring);
+    };
+    driver_->available_features |= UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG;
+    auto first =
+        start_over(driver_, handing_on(), {.copy = CopyMode::zero, .recovery = Recovery::queue});
+    ASSERT_TRUE(first) << first.error().message();
+    driver_->lose_server();
+    expect_left(*first);
+
+    const auto second = recover_over(driver_, 0, lasting(), {});
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().kind, ErrorKind::backend);
+    EXPECT_THAT(second.error().hint, HasSubstr("zero copy"));
+    EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
+    EXPECT_TRUE(recover_over(driver_, 0, handing_on(), {}));
 }
 
 // Whatever step fails, the device goes on waiting, and the next attempt can succeed.

@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <ublk/server.h>
 
+#include <atomic>
 #include <csignal>
+#include <future>
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/eventfd.h>
 #include <thread>
@@ -21,7 +24,8 @@ using namespace std::chrono_literals;
 constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8};
 
 std::unique_ptr<Target> target(const Geometry& geometry = test::everything_allowed()) {
-    return std::make_unique<test::TestTarget<Task (*)(Io)>>(&test::succeed, geometry);
+    return std::make_unique<test::TestTarget<Async<Answer> (*)(Ring, Request)>>(&test::succeed,
+                                                                                geometry);
 }
 
 class ServerTest : public testing::Test {
@@ -44,6 +48,13 @@ TEST_F(ServerTest, ServesEveryQueueAndRemovesTheDeviceAtTheEnd) {
         EXPECT_TRUE(driver->device_exists());
     }
     EXPECT_FALSE(driver->device_exists());
+}
+
+// What the kernel does for a ring, and threads that it makes for that, may have to reclaim memory.
+TEST_F(ServerTest, ProcessIsPreparedBeforeItHasARing) {
+    const Result<Server> server = start_over(driver, target(), {});
+    ASSERT_TRUE(server);
+    EXPECT_EQ(driver->first_calls(), (std::vector<std::string>{"process", "control"}));
 }
 
 TEST_F(ServerTest, TellsTheDriverTheGeometry) {
@@ -71,12 +82,129 @@ TEST_F(ServerTest, RunEndsOnASignal) {
     EXPECT_FALSE(driver->device_exists());
 }
 
+TEST_F(ServerTest, SignalRemovesNoDiskThatIsInUseUnlessItComesAgain) {
+    driver->available_features |= UBLK_F_SAFE_STOP_DEV;
+    Result<Server> server = start_over(driver, target(), {});
+    ASSERT_TRUE(server);
+    unsigned asked = 0;
+    driver->before_control([&](std::uint32_t opcode) {
+        if (opcode == UBLK_U_CMD_TRY_STOP_DEV && ++asked == 1)
+            std::raise(SIGTERM); // it has been consumed, so it is another one
+    });
+    driver->fail_control(UBLK_U_CMD_TRY_STOP_DEV, -EBUSY);
+    testing::internal::CaptureStderr();
+    std::raise(SIGTERM);
+    EXPECT_EQ(*server->run(), End::removed);
+    EXPECT_THAT(testing::internal::GetCapturedStderr(), testing::HasSubstr("/dev/ublkb0: "));
+    EXPECT_GT(asked, 0U);
+    EXPECT_FALSE(driver->device_exists());
+}
+
+TEST_F(ServerTest, SignalRemovesNoMountedDiskOfADriverThatDoesNotKnow) {
+    Result<Server> server = start_over(driver, target(), {});
+    ASSERT_TRUE(server);
+    driver->refuse_claims(EBUSY);
+    bool told = false;
+    driver->before_control([&](std::uint32_t opcode) {
+        if (opcode == UBLK_U_CMD_GET_FEATURES && !std::exchange(told, true))
+            std::raise(SIGTERM);
+        EXPECT_TRUE(told || opcode != UBLK_U_CMD_STOP_DEV);
+    });
+    std::raise(SIGTERM);
+    EXPECT_EQ(*server->run(), End::removed);
+    EXPECT_TRUE(told);
+}
+
+TEST_F(ServerTest, NextServerIsPreparedForBeforeThereIsADisk) {
+    int number = -1;
+    Result<Server> server = start_over(
+        driver, target(),
+        {.number = 3, .before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
+             EXPECT_NE(driver->info().state, UBLK_S_DEV_LIVE);
+             EXPECT_EQ(copy.mode, CopyMode::driver);
+             number = info.number;
+             return Result<void>{};
+         }});
+    ASSERT_TRUE(server) << server.error().message();
+    EXPECT_EQ(number, 3);
+}
+
+TEST_F(ServerTest, NoDiskIsMadeWithoutThat) {
+    Result<Server> server = start_over(
+        driver, target(), {.before_disk = [](const DeviceInfo&, const CopyChoice&) -> Result<void> {
+            return Error{ENOSPC, "write it down"};
+        }});
+    ASSERT_FALSE(server);
+    EXPECT_EQ(server.error().code, ENOSPC);
+    EXPECT_FALSE(driver->device_exists());
+}
+
+// Before it is open its number may become another's.
+TEST_F(ServerTest, DeviceThatAnotherOneHasReplacedIsLeftAlone) {
+    driver->before_open([&] {
+        driver->replace_device(78);
+        return ENOENT;
+    });
+    EXPECT_FALSE(start_over(driver, target(), {.mark = 77}));
+    EXPECT_TRUE(driver->device_exists());
+}
+
 TEST_F(ServerTest, RunEndsWhenSomebodyElseStopsTheDevice) {
     Result<Server> server = start_over(driver, target(), {});
     ASSERT_TRUE(server);
     std::thread somebody{[this] { driver->take_back_tags(); }};
     EXPECT_TRUE(server->run());
     somebody.join();
+    EXPECT_FALSE(driver->device_exists());
+}
+
+// What a target still has to do when it goes, such as a last commit, is part of the server's end:
+// the process may exit right after it.
+TEST_F(ServerTest, TargetHasGoneWhenTheServerHas) {
+    class Mortal final : public Target {
+    public:
+        explicit Mortal(std::atomic<bool>& gone) : gone_(gone) {}
+        ~Mortal() override { gone_ = true; }
+        Geometry geometry() const override { return test::everything_allowed(); }
+        Async<Answer> serve(Ring ring, Request request) override {
+            return test::succeed(ring, request);
+        }
+
+    private:
+        std::atomic<bool>& gone_;
+    };
+    constexpr int rounds = 1000;
+    int too_late = 0;
+    for (int round = 0; round < rounds; ++round) {
+        std::atomic<bool> gone = false;
+        {
+            auto fresh = std::make_shared<FakeDriver>();
+            const auto server =
+                start_over(fresh, std::make_unique<Mortal>(gone), {.queues = 2, .depth = 1});
+            ASSERT_TRUE(server) << server.error().message();
+        }
+        too_late += !gone;
+        while (!gone) // it lives on this stack
+            std::this_thread::yield();
+    }
+    EXPECT_EQ(too_late, 0) << "of " << rounds;
+}
+
+// What could not be stored is not passed over, and the device goes all the same.
+TEST_F(ServerTest, ErrorOfTheTargetsEndIsThatOfTheServers) {
+    class Losing final : public Target {
+    public:
+        Geometry geometry() const override { return test::everything_allowed(); }
+        Async<Answer> serve(Ring ring, Request request) override {
+            return test::succeed(ring, request);
+        }
+        Result<void> finish() override { return Error{ENOSPC, "store the rest"}; }
+    };
+    auto server = start_over(driver, std::make_unique<Losing>(), {});
+    ASSERT_TRUE(server);
+    const auto stopped = server->stop();
+    ASSERT_FALSE(stopped);
+    EXPECT_EQ(stopped.error().step, "store the rest");
     EXPECT_FALSE(driver->device_exists());
 }
 
@@ -122,7 +250,9 @@ public:
     explicit Elastic(std::uint64_t backing, const Geometry& geometry = {.size_bytes = 1U << 20})
         : backing_(backing), geometry_(geometry) {}
     Geometry geometry() const override { return geometry_; }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         if (size && *size > backing_)
             return Error{ENOSPC, "resize"};
@@ -273,6 +403,50 @@ TEST_F(ServerTest, RefusedFetchLeavesNoDevice) {
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().code, EINVAL);
     EXPECT_FALSE(driver->device_exists());
+}
+
+// As if its file system were frozen.
+class StuckTarget final : public Target {
+public:
+    explicit StuckTarget(std::shared_future<void> thawed) : thawed_(std::move(thawed)) {}
+    Geometry geometry() const override { return test::everything_allowed(); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> bytes) override {
+        thawed_.wait();
+        return *bytes;
+    }
+
+private:
+    std::shared_future<void> thawed_;
+};
+
+TEST_F(ServerTest, ResizeOfABackingThatDoesNotAnswerEnds) {
+    driver->available_features |= UBLK_F_UPDATE_SIZE;
+    std::promise<void> thaw;
+    Result<Server> server = start_over(
+        driver, std::make_unique<StuckTarget>(thaw.get_future().share()), {.timeout = 1000ms});
+    ASSERT_TRUE(server) << server.error().message();
+    const SizeRequest larger{.bytes = 4U << 20};
+    const Result<Resized> first = server->resize(larger);
+    ASSERT_FALSE(first);
+    EXPECT_EQ(first.error().code, ETIMEDOUT);
+    const Result<Resized> second = server->resize(larger);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code, EBUSY);
+    EXPECT_EQ(driver->params().basic.dev_sectors, 2048U) << "the device keeps its size";
+    thaw.set_value();
+    for (int i = 0; i < 1000; ++i) {
+        const Result<Resized> third = server->resize(larger);
+        if (third || third.error().code != EBUSY) {
+            ASSERT_TRUE(third) << third.error().message();
+            EXPECT_EQ(third->after, 4U << 20);
+            return;
+        }
+        std::this_thread::sleep_for(1ms);
+    }
+    FAIL() << "it stays busy";
 }
 
 } // namespace

@@ -112,7 +112,7 @@ protected:
         return std::make_shared<SharedMemory>(*SharedMemory::map(file_.path()));
     }
     static std::unique_ptr<Target> target() {
-        return std::make_unique<test::TestTarget<Task (*)(Io)>>(&test::succeed);
+        return std::make_unique<test::TestTarget<Async<Answer> (*)(Ring, Request)>>(&test::succeed);
     }
 };
 
@@ -155,7 +155,9 @@ class Lasting final : public Target {
 public:
     Geometry geometry() const override { return test::everything_allowed(); }
     Persistence persistence() const override { return Persistence::backing; }
-    Task serve(Io io) override { return test::succeed(std::move(io)); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
 };
 
 class SharingRecovery : public SharingServer {

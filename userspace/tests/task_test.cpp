@@ -34,14 +34,14 @@ struct Traced {
     Log* log_;
 };
 
-Task note(Log* log, Traced) {
+Async<void> note(Log* log, Traced) {
     log->push_back("ran");
     co_return;
 }
 
 TEST(Task, RunsOnlyWhenStarted) {
     Log log;
-    Task task = note(&log, Traced{log});
+    Async<void> task = note(&log, Traced{log});
     EXPECT_EQ(log, Log{});
     std::move(task).start();
     EXPECT_EQ(log, (Log{"ran", "dropped"}));
@@ -49,11 +49,11 @@ TEST(Task, RunsOnlyWhenStarted) {
 
 TEST(Task, DestroyedUnstartedDropsItsArguments) {
     Log log;
-    { const Task task = note(&log, Traced{log}); }
+    { const Async<void> task = note(&log, Traced{log}); }
     EXPECT_EQ(log, Log{"dropped"});
 }
 
-Task pass(Gate* gate, Log* log, Traced) {
+Async<void> pass(Gate* gate, Log* log, Traced) {
     co_await *gate;
     log->push_back("passed");
 }
@@ -72,7 +72,7 @@ Async<std::unique_ptr<int>> make_number(Gate* gate, int number) {
     co_return std::make_unique<int>(number);
 }
 
-Task add(Gate* first, Gate* second, int* sum) {
+Async<void> add(Gate* first, Gate* second, int* sum) {
     *sum += *co_await make_number(first, 3);
     *sum += *co_await make_number(second, 4);
 }
@@ -88,7 +88,7 @@ TEST(Async, ReturnsAMoveOnlyValueToItsWaiter) {
     EXPECT_EQ(sum, 7);
 }
 
-Task outer(Log* log) {
+Async<void> outer(Log* log) {
     co_await note(log, Traced{*log});
     log->push_back("outer");
 }

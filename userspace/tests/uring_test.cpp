@@ -66,5 +66,14 @@ TEST(DeferredTaskWork, IsLeftAloneWhereItCanTakeTheKernelAlong) {
     EXPECT_FALSE(defers_task_work_safely("next"));
 }
 
+TEST(AdviceOnRing, TellsASwitchFromAFilter) {
+    EXPECT_NE(advice_on_ring(EPERM, "2").find("sysctl kernel.io_uring_disabled=0"),
+              std::string::npos);
+    EXPECT_NE(advice_on_ring(EPERM, "0").find("seccomp"), std::string::npos);
+    EXPECT_NE(advice_on_ring(EPERM, "").find("seccomp"), std::string::npos);
+    EXPECT_NE(advice_on_ring(ENOSYS, "").find("seccomp"), std::string::npos);
+    EXPECT_NE(advice_on_ring(EMFILE, "").find("ulimit -n"), std::string::npos);
+}
+
 } // namespace
 } // namespace ublk

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <fstream>
 #include <stdexcept>
 #include <string>
+#include <thread>
 #include <vector>
 
+#include <fcntl.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
+#include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "server_over.h"
 #include "support/target_bench.h"
@@ -204,7 +209,7 @@ TEST_P(ZonedTarget, OperationsOnZonesDoWhatTheySay) {
 }
 
 TEST_P(ZonedTarget, ResetGivesSpaceBack) {
-    const int fd = disk_.target->files().front();
+    const int fd = test::descriptors_of(*disk_.target).front();
     const std::size_t length = 512 << 10;
     ASSERT_EQ(disk_.write(zone_size, length, 1), static_cast<int>(length));
     ASSERT_EQ(disk_.write(2 * zone_size, length, 1), static_cast<int>(length));
@@ -426,12 +431,20 @@ TEST_F(ZonedFile, FailedSyncFailsTheFlushAndEverythingThatWrites) {
     Disk disk{create(making())};
     ASSERT_EQ(disk.write(zone_size, 4096, 1), 4096);
     disk.bench.driver().fail_next_operation(IORING_OP_FSYNC, -EIO);
+    testing::internal::CaptureStderr();
     EXPECT_EQ(disk.bench.flush(), -EIO);
     EXPECT_EQ(disk.bench.flush(), -EIO) << "the kernel has forgotten what it could not write";
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_THAT(told, HasSubstr("every write fails"));
+    EXPECT_EQ(std::count(told.begin(), told.end(), '\n'), 1);
     EXPECT_EQ(disk.write(zone_size + 4096, 4096, 2), -EIO);
     EXPECT_EQ(disk.bench.zone(UBLK_IO_OP_ZONE_RESET, zone_size), -EIO);
     Disk after{create({"file=" + crashed()})};
     EXPECT_EQ(after.condition(1), BLK_ZONE_COND_EMPTY);
+    const auto finished = disk.target->finish();
+    ASSERT_FALSE(finished);
+    EXPECT_EQ(finished.error().code, EIO);
+    EXPECT_TRUE(disk.target->finish()) << "it is told once";
 }
 
 TEST_F(ZonedFile, FailedWriteLeavesThePointerAndTheNextOneSucceeds) {
@@ -601,6 +614,32 @@ TEST(ZonedTargetCreation, MoreThanTheAddressSpaceIsTooLarge) {
     ASSERT_FALSE(target);
     EXPECT_EQ(target.error().kind, ErrorKind::backend);
     EXPECT_THAT(target.error().hint, HasSubstr("too large"));
+}
+
+// A file that somebody else could lock in between would be his disk, and removed under him.
+TEST(ZonedInFile, NobodyElseCanHaveTheFileOnceItHasZones) {
+    const test::TemporaryDirectory directory;
+    constexpr int rounds = 200;
+    int stolen = 0;
+    for (int round = 0; round < rounds; ++round) {
+        const std::string path = directory.path("zones" + std::to_string(round));
+        std::atomic<bool> over = false;
+        std::thread thief{[&] {
+            while (!over) {
+                const UniqueFd fd{::open(path.c_str(), O_RDONLY | O_CLOEXEC)};
+                char first = 0;
+                if (fd && ::flock(fd.get(), LOCK_EX | LOCK_NB) == 0 &&
+                    ::pread(fd.get(), &first, 1, 0) == 1 && first) {
+                    ++stolen;
+                    return;
+                }
+            }
+        }};
+        const auto made = create({"file=" + path, "size=1M", "zone-size=64K", "direct=no"});
+        over = true;
+        thief.join();
+    }
+    EXPECT_EQ(stolen, 0) << "of " << rounds;
 }
 
 } // namespace

@@ -27,6 +27,8 @@ offends api-conditionals kernel/b.h 1
 seq 801 >long.c
 offends file-length long.c 801
 is_fine file-length kernel/a.c
+seq 601 >kernel/long.c
+offends file-length kernel/long.c 601
 
 function_of() {
     printf '%s\n{\n' "$2"
@@ -45,6 +47,55 @@ is_fine function-length function.c
     function_of 100 'int name(int a)'
 } >function.c
 is_fine function-length function.c
+
+mkdir Documentation
+cat >Documentation/architecture.rst <<'RST'
+.. order of kernel/
+
+::
+
+   low.c  middle.c
+   high.c
+
+More of low.c and none.c.
+RST
+cat >kernel/low.c <<'C'
+#include "all.h"
+/* Nothing but a comment names ublk_high(). */
+int ublk_low(const char *name)
+{
+	return ublk_low("ublk_high");
+}
+C
+printf '#include "high.h"\n' >kernel/middle.h
+cat >kernel/middle.c <<'C'
+#include "low.h"
+const struct table ublk_middle = {
+	.call = ublk_high,
+};
+C
+cat >kernel/high.c <<'C'
+static int ublk_low_of_its_own;
+int ublk_high(void)
+{
+	return ublk_low(0) + ublk_middle.count;
+}
+C
+printf '#include "high.h"\n' >kernel/all.h
+is_fine kernel-layers kernel/low.c
+is_fine kernel-layers kernel/high.c
+is_fine kernel-layers kernel/all.h
+is_fine kernel-layers Documentation/architecture.rst
+offends kernel-layers kernel/middle.c 3
+offends kernel-layers kernel/middle.h 1
+echo 'int x = ublk_middle;' >kernel/low.c
+offends kernel-layers kernel/low.c 1
+echo 'void compat_low(void) { ublk_high(); }' >kernel/compat/low.c
+offends kernel-layers kernel/compat/low.c 1
+echo 'int x;' >kernel/new.c
+offends kernel-layers kernel/new.c 1
+rm kernel/high.c
+offends kernel-layers Documentation/architecture.rst 1
 
 printf 'false || tr''ue\n' >selftests/a.sh
 offends lost-failures selftests/a.sh 1

@@ -13,6 +13,7 @@ const struct seat seats[] = {
 	{ .name = "server", .threads = { &role_server, &role_vandal } },
 	{ .name = "unprivileged", .unprivileged = true,
 	  .threads = { &role_server, &role_vandal } },
+	{ .name = "edges", .threads = { &role_edge_server, &role_edge_user } },
 	{ .name = "controller", .threads = { &role_controller } },
 	{ .name = "reader", .user = true, .threads = { &role_reader, &role_reader } },
 	{ .name = "user", .user = true, .threads = { &role_blunt_user } },
@@ -27,7 +28,7 @@ struct dice act_stream(uint64_t seed, unsigned int seat, unsigned int generation
 			       thread);
 }
 
-/* Takes the same number of rolls from the stream whatever comes of it. */
+/* What it takes from the stream depends on nothing but the stream, and on what coverage.c keeps. */
 const struct act *act_next(const struct role *role, struct dice *stream, struct dice *dice)
 {
 	unsigned int sum = 0, point;
@@ -39,7 +40,7 @@ const struct act *act_next(const struct role *role, struct dice *stream, struct 
 	for (act = role->acts; point >= act->weight; act++)
 		point -= act->weight;
 	*dice = (struct dice) { .state = dice_roll(stream) };
-	return act;
+	return coverage_choose(role, act, stream, dice);
 }
 
 /* The beginning of what each thread of the first processes does. */

@@ -10,7 +10,7 @@
 
 #include "liar.h"
 
-#define ZONE_SECTORS 8192	/* as in control_any_params() */
+#define ZONE_SECTORS 8192	/* as in params_any() */
 
 struct request {
 	struct ublksrv_io_desc descriptor;
@@ -92,7 +92,7 @@ static void move_data(struct liar *liar, struct liar_ring *ring, const struct ca
 	}
 	while (again--)
 		move(ring, request->op == UBLK_IO_OP_READ ? IORING_OP_WRITE : IORING_OP_READ,
-		     file, position, memory_data(dice), bytes, 0);
+		     file, position, liar_data(liar, dice), bytes, 0);
 }
 
 static void move_buffer(struct liar *liar, struct liar_ring *ring, unsigned int op,
@@ -157,14 +157,14 @@ static void answer_right(struct liar *liar, struct liar_ring *ring, const struct
 	const struct ublksrv_ctrl_dev_info *info = &liar->handle->info;
 
 	if (caught->offered) {
-		get_data(liar, ring, caught, memory_data(dice));
+		get_data(liar, ring, caught, liar_data(liar, dice));
 		return;
 	}
 	if (info->flags & UBLK_F_USER_COPY)
 		move_data(liar, ring, caught, &request, dice);
 	else if (raw_lends_pages(info))
 		move_registered(liar, ring, caught, &request, dice);
-	commit(liar, ring, caught, request.bytes, memory_data(dice), dice);
+	commit(liar, ring, caught, request.bytes, liar_data(liar, dice), dice);
 }
 
 static struct caught neighbour(const struct liar *liar, const struct caught *caught,
@@ -183,7 +183,7 @@ static void answer_wrong(struct liar *liar, struct liar_ring *ring, const struct
 {
 	struct request request = look_up(liar, caught);
 	struct caught other = neighbour(liar, caught, dice);
-	uint64_t address = memory_data(dice);
+	uint64_t address = liar_data(liar, dice);
 	int bytes = request.bytes;
 
 	switch (dice_below(dice, 12)) {
@@ -286,6 +286,8 @@ void answer_serve(struct liar *liar, struct dice *dice)
 	for (i = 0; i < LIAR_RINGS; i++) {
 		struct liar_ring *ring = &liar->rings[i];
 
+		if (liar->handle->habit == HABIT_NARROW && dice_chance(dice, 80))
+			continue;
 		answer_reap(liar, ring);
 		wait &= !ring->caught_count;
 		answer_all(liar, ring, dice);

@@ -121,7 +121,7 @@ void batch_arm(struct liar *liar, struct liar_ring *ring, struct dice *dice)
 		void *elements = memory_note(dice);
 
 		for (tag = 0; tag < count; tag++)
-			put_element(liar, elements, tag, tag, 0, memory_data(dice));
+			put_element(liar, elements, tag, tag, 0, liar_data(liar, dice));
 		batch_sqe(liar, ring, UBLK_U_IO_PREP_IO_CMDS, &header, (unsigned long)elements);
 		fetch(liar, ring, queue);
 	}
@@ -140,7 +140,7 @@ void batch_commit(struct liar *liar, struct liar_ring *ring, struct dice *dice,
 			put_element(liar, elements, k++, caught[i].tag,
 				    dice_chance(dice, liar->lies) ? command_any_result(dice) :
 								    64 << 10,
-				    memory_data(dice));
+				    liar_data(liar, dice));
 	header = header_for(liar, caught[0].queue, k);
 	batch_sqe(liar, ring, UBLK_U_IO_COMMIT_IO_CMDS, &header, (unsigned long)elements);
 }

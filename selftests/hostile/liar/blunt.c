@@ -107,7 +107,10 @@ static int change_partitions(int file, struct dice *dice)
 /* Not for the honest disk, whose contents and size do not change. */
 static int any_ioctl(int file, struct dice *dice)
 {
-	__u64 range[2] = { 4096ULL * dice_below(dice, 1 << 14), 4096ULL << dice_below(dice, 10) };
+	__u64 range[2] = {
+		dice_chance(dice, 30) ? 0 : 4096ULL * dice_below(dice, 1 << 14),
+		4096ULL << dice_below(dice, 15),
+	};
 	struct blk_zone_range zones = { .sector = range[0] >> 9, .nr_sectors = 8192 };
 	int number = dice_below(dice, 2);
 

@@ -69,7 +69,7 @@ void command_fetch_all(struct liar *liar, struct liar_ring *ring, struct dice *d
 					  ring_token(TOKEN_TAG, WHAT_COMMAND, queue, tag));
 			if (!sqe)
 				return;
-			command_set(sqe, queue, tag, 0, wanted ? memory_data(dice) : 0);
+			command_set(sqe, queue, tag, 0, wanted ? liar_data(liar, dice) : 0);
 			if (info->flags & UBLK_F_AUTO_BUF_REG)
 				sqe->addr = (tag & 15) | (uint64_t)dice_below(dice, 2) << 16;
 		}

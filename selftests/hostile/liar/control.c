@@ -90,6 +90,8 @@ static uint64_t any_features(struct dice *dice, bool sane)
 		UBLK_F_USER_COPY | UBLK_F_ZONED,
 		UBLK_F_USER_COPY | UBLK_F_INTEGRITY,
 		UBLK_F_SHMEM_ZC,
+		UBLK_F_SHMEM_ZC,
+		UBLK_F_SHMEM_ZC,
 		UBLK_F_SHMEM_ZC | UBLK_F_NEED_GET_DATA,
 		UBLK_F_SUPPORT_ZERO_COPY,
 		UBLK_F_AUTO_BUF_REG,
@@ -124,6 +126,9 @@ struct ublksrv_ctrl_dev_info control_any_info(struct dice *dice, unsigned int id
 	struct ublksrv_ctrl_dev_info info = raw_info(1 + dice_below(dice, 2),
 						     PICK(dice, 1, 2, 4, 8, 16, 32));
 
+	/* Several queues of one thread, where each request is all of its queue. */
+	if (dice_chance(dice, 40))
+		info = raw_info(2 + dice_below(dice, 2), 1 + dice_below(dice, 2));
 	info.dev_id = id;
 	info.flags = any_features(dice, sane || dice_chance(dice, 50));
 	info.max_io_buf_bytes = PICK(dice, 4096, 16384, 65536, 65536);
@@ -145,52 +150,6 @@ struct ublksrv_ctrl_dev_info control_any_info(struct dice *dice, unsigned int id
 	if (dice_chance(dice, 10))
 		info.dev_id = control_any_id(dice);
 	return info;
-}
-
-/* Overwrite some of it with numbers, large or small. */
-static void spoil(void *object, size_t size, struct dice *dice)
-{
-	uint32_t *words = object;
-	unsigned int count = 1 + dice_below(dice, 4);
-
-	while (count--)
-		words[dice_below(dice, size / 4)] =
-			dice_chance(dice, 50) ? dice_below(dice, 256) :
-			dice_chance(dice, 50) ? 1U << dice_below(dice, 32) : dice_roll(dice);
-}
-
-struct ublk_params control_any_params(struct dice *dice,
-				      const struct ublksrv_ctrl_dev_info *info, bool sane)
-{
-	struct ublk_params params = raw_params(info);
-
-	params.basic.logical_bs_shift = PICK(dice, 9, 9, 12);
-	params.basic.attrs = dice_below(dice, 16) & ~(dice_chance(dice, 90) ?
-						      UBLK_ATTR_READ_ONLY : 0);
-	if (info->flags & UBLK_F_ZONED) {
-		params.types |= UBLK_PARAM_TYPE_ZONED;
-		params.basic.chunk_sectors = 8192;
-		params.zoned.max_zone_append_sectors = params.basic.max_sectors;
-	}
-	if (info->flags & UBLK_F_INTEGRITY) {
-		params.types |= UBLK_PARAM_TYPE_INTEGRITY;
-		params.integrity.metadata_size = 8;
-		params.integrity.interval_exp = 9;
-		params.integrity.csum_type = dice_below(dice, 3);
-	}
-	if (dice_chance(dice, 30)) {
-		params.types |= UBLK_PARAM_TYPE_SEGMENT;
-		params.seg.seg_boundary_mask = PICK(dice, 4095, 65535, ~0ULL);
-		params.seg.max_segment_size = PICK(dice, 4096, 65536, ~0U);
-		params.seg.max_segments = PICK(dice, 0, 1, 2, 128);
-	}
-	if (dice_chance(dice, 30)) {
-		params.types |= UBLK_PARAM_TYPE_DMA_ALIGN;
-		params.dma.alignment = PICK(dice, 0, 3, 511, 4095);
-	}
-	if (!sane)
-		spoil(&params, sizeof(params), dice);
-	return params;
 }
 
 void control_address(struct ublksrv_ctrl_cmd *command, unsigned int id,
@@ -215,7 +174,7 @@ static void fill_command(struct liar *liar, struct ublksrv_ctrl_cmd *command, un
 {
 	unsigned int id = control_any_id(dice);
 	struct ublksrv_ctrl_dev_info info = control_any_info(dice, id, dice_chance(dice, 50));
-	struct ublk_params params = control_any_params(dice, &info, dice_chance(dice, 70));
+	struct ublk_params params = params_any(dice, &info, params_any_kind(dice));
 	struct ublk_shmem_buf_reg reg = {
 		.addr = dice_chance(dice, 70) ? memory_shared(dice) : memory_any_data(dice),
 		.len = PICK(dice, 4096, 65536, 65536, 1 << 20, 1ULL << 32, 0, ~0ULL),
@@ -371,7 +330,7 @@ void control_burst(struct liar *liar, struct dice *dice)
 
 	if (liar->control.raw.fd < 0 || !dice_below(dice, 40)) {
 		ring_close(&liar->control);
-		ring_open(&liar->control, dice, true);
+		ring_open(&liar->control, dice, RING_CONTROL);
 	}
 	while (count--)
 		any_command(liar, dice);
@@ -400,6 +359,30 @@ int control_ask(struct liar *liar, unsigned int op, const struct ublksrv_ctrl_cm
 		return liar->asked_result;
 	ring_close(&liar->control);
 	return -ETIME;
+}
+
+/*
+ * Ask for somebody else's device by a node that was not made by those who may: on a mount whose nodes
+ * are no devices, as that of a FUSE server of one's own.
+ */
+void control_forge(struct liar *liar, struct dice *dice)
+{
+	struct ublksrv_ctrl_cmd command = raw_command_for(LIAR_OTHERS_ID);
+	char *note = memory_note(dice);
+	int ret;
+
+	if (!liar->unprivileged || liar->control.raw.fd < 0 || liar->control.raw.sqe_size != 128)
+		return;
+	memset(note, 0, sizeof(FORGED_NODE) + sizeof(struct ublksrv_ctrl_dev_info));
+	memcpy(note, FORGED_NODE, sizeof(FORGED_NODE));
+	command.addr = (unsigned long)note;
+	command.dev_path_len = sizeof(FORGED_NODE);
+	command.len = sizeof(FORGED_NODE) + sizeof(struct ublksrv_ctrl_dev_info);
+	ret = control_ask(liar, UBLK_U_CMD_GET_DEV_INFO2, &command);
+	if (ret != -ETIME && ret != -EBUSY)
+		atomic_fetch_add(&shared->forged, 1);
+	if (!ret)
+		report_complaint("a forged node is taken for that of device %d", LIAR_OTHERS_ID);
 }
 
 /* Without waiting: every tag must have been fetched before it ends. */

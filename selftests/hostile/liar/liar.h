@@ -22,6 +22,10 @@
 #define LIAR_FIRST_ID 200
 #define LIAR_IDS 4
 #define LIAR_HONEST_ID (LIAR_FIRST_ID + LIAR_IDS)
+/* And one of another user's, without a server, that liars without privileges may not even look at. */
+#define LIAR_OTHERS_ID (LIAR_HONEST_ID + 1)
+/* And one with parameters at the edges: edges.c. */
+#define LIAR_EDGES_ID (LIAR_HONEST_ID + 2)
 
 #define LIAR_MAX_SEATS 16
 #define LIAR_MAX_THREADS 4
@@ -73,10 +77,13 @@ uint64_t memory_any_note(struct dice *dice, void *note);
 /* Take memory away, or give it back. */
 void memory_change(struct dice *dice);
 /*
- * Let some of memory_any_data() be a disk, which may be the one that is served from there: not with
- * zero copy, see there in Documentation/protocol.rst.
+ * Let some of memory_any_data() be some of a disk, which may be the one that is served from there: not
+ * with zero copy, see there in Documentation/protocol.rst.
  */
-void memory_map_disk(unsigned int id);
+void memory_map_disk(unsigned int id, struct dice *dice);
+/* What makes a server wait in the middle of a copy, for others or for ever. */
+uint64_t memory_that_never_comes(struct dice *dice);
+uint64_t memory_of_disk(struct dice *dice);
 /* Whole pages that servers register and users read to, of the same file. */
 #define SHARED_BYTES (1UL << 20)
 uint64_t memory_shared(struct dice *dice);
@@ -119,6 +126,10 @@ struct shared {
 	unsigned long alive;		/* those that had a disk and a server then */
 	atomic_int failed;		/* enum failed */
 	char failure[512];
+	atomic_ulong complaints;
+	char complaint[512];		/* the first of them */
+	atomic_ulong forged;		/* commands by way of a forged node */
+	atomic_ulong edges;		/* disks with parameters at the edges */
 	int memory;			/* memfd: what users and servers share */
 };
 
@@ -129,6 +140,7 @@ enum staged {
 	STAGED_WRONG,		/* the honest server delivers another sector */
 	STAGED_DEAF,		/* a process does not die */
 	STAGED_DEVICE,		/* a device stays */
+	STAGED_FORGED,		/* a node is as good as the device's own */
 	STAGED_IDLE,		/* nobody does anything */
 	STAGED_LEAK,		/* a disk (null_blk) whose reads bring what was in the pages */
 	STAGED_COUNT
@@ -145,12 +157,15 @@ void report_sent(unsigned int number);
 void report_result(unsigned int number, int result);
 unsigned long report_total(void);
 void report_failure(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/* The same for what the run can go on after: told at its end, when it has failed. */
+void report_complaint(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void report_await(void);
 void report_print(const char *title);
 /* A run after which a kind of operation, or of check, is missing has proved nothing. */
 void report_check(void);
 /* If something was found, tell what, and how to see it again. Returns whether it was. */
 bool report_found(uint64_t seed, unsigned long operations, unsigned int epoch);
+bool report_complaints(uint64_t seed, unsigned long operations);
 void report_stacks(const pid_t *dying, unsigned int count);
 
 /* --- acts, roles and seats: act.c, seat.c --- */
@@ -182,6 +197,7 @@ extern const unsigned int seat_count;
 
 extern const struct role role_server, role_vandal, role_controller;
 extern const struct role role_reader, role_blunt_user, role_honest;
+extern const struct role role_edge_server, role_edge_user;
 
 /* The sequence that a thread of a seat's n-th process follows. */
 struct dice act_stream(uint64_t seed, unsigned int seat, unsigned int generation,
@@ -191,6 +207,23 @@ const struct act *act_next(const struct role *role, struct dice *stream, struct 
 void seat_run(uint64_t seed, unsigned int seat, unsigned int generation)
 	__attribute__((noreturn));
 void seat_print(uint64_t seed, unsigned int acts);
+
+/* Around what a server may wait in without an end: see end_if_stuck(). */
+void seat_enter(void);
+void seat_leave(void);
+
+/* --- coverage.c: acts that reach new code are done more often; nothing without a set-up --- */
+
+/* False if this kernel does not tell what is reached; without @trace nobody asks. */
+bool coverage_set_up(bool trace);
+void coverage_prepare(void);
+void coverage_begin(unsigned int thread);
+void coverage_acted(const struct role *role, const struct act *act, uint64_t dice);
+const struct act *coverage_choose(const struct role *role, const struct act *act,
+				  struct dice *stream, struct dice *dice);
+void coverage_next_seed(const char *folder, uint64_t seed);
+bool coverage_read(const char *path);
+void coverage_print(void);
 
 /* --- supervisor.c --- */
 
@@ -236,7 +269,14 @@ enum token {
 
 uint64_t ring_token(enum token token, enum what what, unsigned int queue, unsigned int tag);
 uint64_t ring_token_of(uint64_t token, unsigned int op);
-void ring_open(struct liar_ring *ring, struct dice *dice, bool control);
+/* What a ring of a liar is for. */
+enum ring_use {
+	RING_IO,
+	RING_NARROW,			/* the same, with a few places at most */
+	RING_CONTROL,
+};
+
+void ring_open(struct liar_ring *ring, struct dice *dice, enum ring_use use);
 void ring_open_with(struct liar_ring *ring, unsigned int entries, unsigned int flags);
 void ring_close(struct liar_ring *ring);
 /* NULL if there is no place, or no ring. */
@@ -254,9 +294,18 @@ void rings_flip(struct dice *dice);
 #define LIAR_RINGS 2
 #define LIAR_HANDLES 2
 
+/* What a server goes on doing as long as it has the device, and so combines with all else. */
+enum habit {
+	HABIT_NONE,
+	HABIT_STALLS,			/* copies wait for memory that never comes, until it is killed */
+	HABIT_OWN_DISK,			/* copies wait for the disk it serves */
+	HABIT_NARROW,			/* little room for completions, and it does not look soon */
+};
+
 struct handle {
 	atomic_int chr;			/* -1: not open */
 	unsigned int id;
+	enum habit habit;
 	struct ublksrv_ctrl_dev_info info;
 	const char *maps[LIAR_QUEUES];
 };
@@ -279,6 +328,8 @@ extern struct handle handles[LIAR_HANDLES];
 
 struct liar_ring *liar_any_ring(struct liar *liar, struct dice *dice);
 void liar_set_up(void);
+/* Where the data of a request are, or those of the next one, by this server's habit. */
+uint64_t liar_data(const struct liar *liar, struct dice *dice);
 
 /* control.c */
 unsigned int control_any_id(struct dice *dice);
@@ -289,12 +340,25 @@ int control_ask(struct liar *liar, unsigned int op, const struct ublksrv_ctrl_cm
 void control_reap(struct liar *liar);
 void control_start(struct liar *liar, struct dice *dice, bool recovery);
 struct ublksrv_ctrl_dev_info control_any_info(struct dice *dice, unsigned int id, bool sane);
-struct ublk_params control_any_params(struct dice *dice,
-				      const struct ublksrv_ctrl_dev_info *info, bool sane);
+/* Where the supervisor puts a node of the other user's device that anybody could have made. */
+#define FORGED_FOLDER "/tmp/liar-forged"
+#define FORGED_NODE FORGED_FOLDER "/node"
+void control_forge(struct liar *liar, struct dice *dice);
 bool control_needs_path(const struct liar *liar, unsigned int number);
 /* Makes @command be about @id, with the node's path in front of the buffer where one is needed. */
 void control_address(struct ublksrv_ctrl_cmd *command, unsigned int id,
 		     char *note, const void *payload, size_t length, bool path);
+
+/* params.c */
+enum params {
+	PARAMS_SANE,
+	PARAMS_EXTREME,			/* some fields at the ends of what they can hold */
+	PARAMS_SPOILT,			/* anything anywhere */
+};
+
+struct ublk_params params_any(struct dice *dice, const struct ublksrv_ctrl_dev_info *info,
+			      enum params kind);
+enum params params_any_kind(struct dice *dice);
 
 /* commands.c */
 void command_burst(struct liar *liar, struct dice *dice);

@@ -15,6 +15,9 @@ struct options {
 	unsigned long seeds;
 	unsigned long operations;	/* of each seed */
 	unsigned long print;
+	bool coverage;
+	const char *folder;		/* for what coverage keeps */
+	const char *kept;		/* from such a folder */
 };
 
 static int usage(void)
@@ -25,8 +28,12 @@ static int usage(void)
 		"  --seeds N        how many of them, one after the other (default 1)\n"
 		"  --operations N   how many of each (default 10000)\n"
 		"  --print N        only print the first N acts of every thread\n"
+		"  --coverage       do more of what reaches new code, and tell how much was\n"
+		"                   reached; only on kernels that are built for it\n"
+		"  --folder DIR     for what was kept of that, as it was before each seed\n"
+		"  --kept FILE      begin with what was kept before\n"
 		"  --stage WHAT     let something be wrong, to see that it is found: marker,\n"
-		"                   wrong, deaf, device, idle, leak (which needs null_blk)\n"
+		"                   wrong, deaf, device, forged, idle, leak (which needs null_blk)\n"
 		"Ends with 0 if the driver withstood all of it.\n");
 	return 2;
 }
@@ -38,6 +45,7 @@ static bool parse_stage(const char *word)
 		[STAGED_WRONG] = "wrong",
 		[STAGED_DEAF] = "deaf",
 		[STAGED_DEVICE] = "device",
+		[STAGED_FORGED] = "forged",
 		[STAGED_IDLE] = "idle",
 		[STAGED_LEAK] = "leak",
 	};
@@ -57,6 +65,9 @@ static bool parse(int count, char **arguments, struct options *options)
 		{ "operations", required_argument, NULL, 'o' },
 		{ "print", required_argument, NULL, 'p' },
 		{ "stage", required_argument, NULL, 'g' },
+		{ "coverage", no_argument, NULL, 'c' },
+		{ "folder", required_argument, NULL, 'f' },
+		{ "kept", required_argument, NULL, 'k' },
 		{ NULL }
 	};
 	int letter;
@@ -74,6 +85,15 @@ static bool parse(int count, char **arguments, struct options *options)
 			break;
 		case 'p':
 			options->print = strtoul(optarg, NULL, 0);
+			break;
+		case 'c':
+			options->coverage = true;
+			break;
+		case 'f':
+			options->folder = optarg;
+			break;
+		case 'k':
+			options->kept = optarg;
 			break;
 		case 'g':
 			if (!parse_stage(optarg))
@@ -94,12 +114,14 @@ static void run_seed(const struct options *options, uint64_t seed)
 
 	printf("# seed %" PRIu64 "\n", seed);
 	fflush(stdout);
+	coverage_next_seed(options->folder, seed);
 	supervise(&run);
 	took = raw_now_ms() - start;
 	printf("# seed %" PRIu64 ": %lu operations in %u epochs, %lld.%lld s, %lld a second\n",
 	       seed, report_total() - before, run.epochs, took / 1000, took % 1000 / 100,
 	       (report_total() - before) * 1000LL / (took + 1));
-	report_found(seed, options->operations, run.epochs);
+	if (report_found(seed, options->operations, run.epochs) && options->folder)
+		printf("# and with what was kept before it: --kept kept-%" PRIu64 "\n", seed);
 }
 
 /* Returns whether something was found. */
@@ -117,6 +139,22 @@ static bool run_all(const struct options *options)
 	return report_found(options->seed, options->operations, 0);
 }
 
+/* What was kept is of use without KCOV, too: the same acts again. */
+static bool set_coverage_up(const struct options *options)
+{
+	if (!options->coverage && !options->kept)
+		return true;
+	if (!coverage_set_up(options->coverage)) {
+		fprintf(stderr, "this kernel does not tell what code is reached (KCOV)\n");
+		return false;
+	}
+	if (options->kept && !coverage_read(options->kept)) {
+		fprintf(stderr, "%s: nothing that was kept\n", options->kept);
+		return false;
+	}
+	return true;
+}
+
 int main(int count, char **arguments)
 {
 	struct options options = { .seed = 1, .seeds = 1, .operations = 10000 };
@@ -124,7 +162,10 @@ int main(int count, char **arguments)
 
 	if (!parse(count, arguments, &options))
 		return usage();
+	if (!set_coverage_up(&options))
+		return 2;
 	if (options.print) {
+		coverage_next_seed(NULL, options.seed);
 		seat_print(options.seed, options.print);
 		return 0;
 	}
@@ -137,6 +178,8 @@ int main(int count, char **arguments)
 	if (supervise_set_up())
 		return 1;
 	found = run_all(&options);
+	found |= report_complaints(options.seed, options.operations);
+	coverage_print();
 	supervise_end();
 	report_print(found ? "FAILED" : "nothing was found");
 	return found;

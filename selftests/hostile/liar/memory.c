@@ -165,6 +165,16 @@ uint64_t memory_any_data(struct dice *dice)
 	}
 }
 
+uint64_t memory_that_never_comes(struct dice *dice)
+{
+	return (unsigned long)corner(CORNER_NEVER_COMES) + 4096 * dice_below(dice, 16);
+}
+
+uint64_t memory_of_disk(struct dice *dice)
+{
+	return (unsigned long)corner(CORNER_OWN_DISK) + 4096 * dice_below(dice, 16);
+}
+
 void *memory_note(struct dice *dice)
 {
 	return notes + dice_below(dice, NOTES) * NOTE_BYTES;
@@ -194,15 +204,16 @@ uint64_t memory_shared(struct dice *dice)
 	       dice_below(dice, (SHARED_BYTES - MEMORY_ROOM) / PIECE) * PIECE;
 }
 
-void memory_map_disk(unsigned int id)
+void memory_map_disk(unsigned int id, struct dice *dice)
 {
+	off_t offset = dice_below(dice, RAW_DISK_BYTES / CORNER_BYTES) * CORNER_BYTES;
 	int file = raw_open_block(id, O_RDWR | O_NONBLOCK);
 
 	report_made(WHAT_PROCESS, 1);
 	if (file < 0)
 		return;
 	mmap(corner(CORNER_OWN_DISK), CORNER_BYTES, PROT_READ | PROT_WRITE, MAP_FIXED | MAP_SHARED,
-	     file, 0);
+	     file, offset);
 	close(file);
 }
 

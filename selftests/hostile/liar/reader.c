@@ -146,10 +146,10 @@ static void share(struct buffer *buffer, struct dice *dice)
 static void prepare(struct buffer *buffer, const struct disk *disk, struct dice *dice)
 {
 	buffer->busy = true;
-	buffer->reads = dice_chance(dice, 70);
+	buffer->reads = dice_chance(dice, 60);
 	buffer->reading = any_reading(disk, dice);
 	buffer->place = buffer->memory;
-	if (disk->direct && disk->id != LIAR_HONEST_ID && dice_chance(dice, 30))
+	if (disk->direct && disk->id != LIAR_HONEST_ID && dice_chance(dice, 50))
 		share(buffer, dice);
 	/* Not where everybody writes to disks from, for what is on disks must be tame. */
 	if (buffer->reads && buffer->place == buffer->memory)

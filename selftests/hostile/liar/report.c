@@ -122,6 +122,18 @@ void report_failure(const char *format, ...)
 	atomic_store(&shared->failed, FAILED);
 }
 
+void report_complaint(const char *format, ...)
+{
+	char text[sizeof(shared->complaint)];
+	va_list arguments;
+
+	va_start(arguments, format);
+	vsnprintf(text, sizeof(text), format, arguments);
+	va_end(arguments);
+	if (!atomic_fetch_add(&shared->complaints, 1))
+		memcpy(shared->complaint, text, sizeof(text));
+}
+
 /* Before anybody is ended: who found something may still be writing, or has died over it. */
 void report_await(void)
 {
@@ -183,6 +195,8 @@ void report_print(const char *title)
 	printf("# %lu flips of entries; %lu KiB read and looked at, %lu of them exactly\n",
 	       atomic_load(&shared->flips), atomic_load(&shared->checked) >> 10,
 	       atomic_load(&shared->honest) >> 10);
+	printf("# %lu disks with parameters at the edges; %lu commands by a forged node\n",
+	       atomic_load(&shared->edges), atomic_load(&shared->forged));
 	printf("# %lu %% of the time a liar's disk was live\n",
 	       shared->looks ? shared->alive * 100 / shared->looks : 0);
 	fflush(stdout);
@@ -206,6 +220,10 @@ void report_check(void)
 				       command_names[needed[i]]);
 	if (!shared->good[WHAT_DISK] || !shared->checked || !shared->honest)
 		report_failure("this proves nothing: no byte was read and looked at");
+	if (!shared->forged)
+		report_failure("this proves nothing: no forged node was shown");
+	if (!shared->edges)
+		report_failure("this proves nothing: no disk had parameters at the edges");
 	if (!shared->flips)
 		report_failure("this proves nothing: no entry was changed while it was read");
 }
@@ -219,6 +237,18 @@ bool report_found(uint64_t seed, unsigned long operations, unsigned int epoch)
 	       "# again: scripts/run-liar --seed %" PRIu64 " --operations %lu\n",
 	       seed, epoch, shared->failure, seed, operations);
 	fflush(stdout);
+	return true;
+}
+
+bool report_complaints(uint64_t seed, unsigned long operations)
+{
+	unsigned long count = atomic_load(&shared->complaints);
+
+	if (!count)
+		return false;
+	printf("# %s (%lu times)\n"
+	       "# again: scripts/run-liar --seed %" PRIu64 " --operations %lu\n",
+	       shared->complaint, count, seed, operations);
 	return true;
 }
 

@@ -87,15 +87,16 @@ static void make_table(struct liar_ring *ring)
 			       &table, sizeof(table));
 }
 
-void ring_open(struct liar_ring *ring, struct dice *dice, bool control)
+void ring_open(struct liar_ring *ring, struct dice *dice, enum ring_use use)
 {
+	bool control = use == RING_CONTROL, narrow = use == RING_NARROW || dice_chance(dice, 3);
 	unsigned int flags = any_setup(dice);
 
 	/* Who asks waits for the answer, so most of them can get one. */
 	if (control && dice_chance(dice, 95))
 		flags = (flags & ~(IORING_SETUP_R_DISABLED | IORING_SETUP_IOPOLL)) |
 			IORING_SETUP_SQE128;
-	ring_open_with(ring, RING_ENTRIES, flags);
+	ring_open_with(ring, !control && narrow ? PICK(dice, 1, 1, 2, 4) : RING_ENTRIES, flags);
 	if (ring->raw.fd < 0)
 		return;
 	ring->flips = dice_chance(dice, 50);
@@ -146,7 +147,14 @@ struct io_uring_sqe *ring_sqe(struct liar_ring *ring)
 
 bool ring_submit(struct liar_ring *ring, int wait_ms)
 {
-	return ring->raw.fd >= 0 && !raw_ring_submit(&ring->raw, wait_ms);
+	bool taken;
+
+	if (ring->raw.fd < 0)
+		return false;
+	seat_enter();
+	taken = !raw_ring_submit(&ring->raw, wait_ms);
+	seat_leave();
+	return taken;
 }
 
 /* Also values that only mean something to the other kind of ring. */

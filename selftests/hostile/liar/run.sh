@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # The part of scripts/run-liar in the guest: see that bytes of freed memory are found where a driver
 # lets them out, then run the generator with the options given. With UBLK_TEST_COVERAGE=yes tell which
-# functions of the driver were called.
+# functions of the driver were called, and let what the acts reach guide them where the kernel tells.
 set -euo pipefail
 
 LIAR=$(dirname "$0")/../../../build/selftests/hostile/liar
@@ -40,6 +40,12 @@ run_with_coverage() {
         echo "bpftrace does not begin to count calls" >&2
         exit 1
     }
+    # As far as the kernel tells: then it is what the run goes by.
+    if [ -e /sys/kernel/debug/kcov ]; then
+        set -- "$@" --coverage --folder "$UBLK_RESULTS"
+    else
+        echo "# this kernel does not tell of places (KCOV): functions only, and nothing is made of it"
+    fi
     "$LIAR" "$@" || status=$?
     kill -INT "$tracer"
     cat <&"$calls" >"$dir/calls"

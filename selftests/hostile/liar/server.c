@@ -126,7 +126,11 @@ static int get_device(struct liar *liar, struct dice *dice, unsigned int id)
 	}
 	if (ret)
 		return ret;
-	params = control_any_params(dice, &liar->handle->info, dice_chance(dice, 90));
+	params = params_any(dice, &liar->handle->info, params_any_kind(dice));
+	if (!ask_with(liar, dice, UBLK_U_CMD_SET_PARAMS, id, &params, sizeof(params)))
+		return 0;
+	/* It has none now, and without there is no disk. */
+	params = params_any(dice, &liar->handle->info, PARAMS_SANE);
 	ask_with(liar, dice, UBLK_U_CMD_SET_PARAMS, id, &params, sizeof(params));
 	return 0;
 }
@@ -139,9 +143,19 @@ static void share_memory(struct liar *liar, struct dice *dice)
 
 	while (count--) {
 		reg.addr = memory_shared(dice);
+		if (dice_chance(dice, 30))
+			reg = (struct ublk_shmem_buf_reg) {
+				.addr = (unsigned long)memory_share(),
+				.len = SHARED_BYTES,
+			};
 		reg.flags = dice_chance(dice, 80) ? 0 : UBLK_SHMEM_BUF_READ_ONLY;
 		ask_with(liar, dice, UBLK_U_CMD_REG_BUF, liar->handle->id, &reg, sizeof(reg));
 	}
+}
+
+static enum ring_use io_ring_use(const struct liar *liar)
+{
+	return liar->handle->habit == HABIT_NARROW ? RING_NARROW : RING_IO;
 }
 
 static void open_rings(struct liar *liar, struct dice *dice)
@@ -152,7 +166,7 @@ static void open_rings(struct liar *liar, struct dice *dice)
 		if (liar->rings[i].raw.fd >= 0 && dice_chance(dice, 30))
 			continue;
 		ring_close(&liar->rings[i]);
-		ring_open(&liar->rings[i], dice, false);
+		ring_open(&liar->rings[i], dice, io_ring_use(liar));
 	}
 }
 
@@ -212,12 +226,32 @@ static int open_device(struct liar *liar, struct dice *dice)
 }
 
 /* Waits a little if all devices have a server: one that tries all the time keeps others away. */
+static enum habit any_habit(const struct handle *handle, struct dice *dice)
+{
+	/* What a request left behind that moved nothing, the next one meets that has to wait. */
+	if ((handle->info.flags & UBLK_F_SHMEM_ZC) && dice_chance(dice, 60))
+		return HABIT_STALLS;
+	return PICK(dice, HABIT_NONE, HABIT_NONE, HABIT_STALLS, HABIT_STALLS, HABIT_OWN_DISK,
+		    HABIT_OWN_DISK, HABIT_NARROW);
+}
+
+uint64_t liar_data(const struct liar *liar, struct dice *dice)
+{
+	bool spare = !dice_chance(dice, 15);
+
+	if (!spare && liar->handle->habit == HABIT_STALLS)
+		return memory_that_never_comes(dice);
+	if (!spare && liar->handle->habit == HABIT_OWN_DISK)
+		return memory_of_disk(dice);
+	return memory_data(dice);
+}
+
 static void come(struct liar *liar, struct dice *dice)
 {
 	struct handle *handle = &handles[dice_below(dice, LIAR_HANDLES)];
 
 	if (liar->control.raw.fd < 0)
-		ring_open(&liar->control, dice, true);
+		ring_open(&liar->control, dice, RING_CONTROL);
 	liar->lies = PICK(dice, 0, 0, 10, 30, 60, 95);
 	if (dice_chance(dice, 70) && join(liar)) {
 		handle = liar->handle;
@@ -228,8 +262,10 @@ static void come(struct liar *liar, struct dice *dice)
 			raw_pause();
 			return;
 		}
+		handle->habit = any_habit(handle, dice);
 		map_descriptors(handle);
 	}
+	control_forge(liar, dice);
 	open_rings(liar, dice);
 	if (handle->info.flags & UBLK_F_SHMEM_ZC)
 		share_memory(liar, dice);
@@ -332,7 +368,7 @@ static void change_rings(struct liar *liar, struct dice *dice)
 	struct liar_ring *ring = liar_any_ring(liar, dice);
 
 	ring_close(ring);
-	ring_open(ring, dice, false);
+	ring_open(ring, dice, io_ring_use(liar));
 }
 
 static void flip(struct liar *liar, struct dice *dice)
@@ -348,10 +384,10 @@ static bool may_use_its_disk(const struct handle *handle)
 
 static void change_memory(struct liar *liar, struct dice *dice)
 {
-	if (dice_below(dice, 100))
+	if (dice_below(dice, liar->handle->habit == HABIT_OWN_DISK ? 4 : 100))
 		memory_change(dice);
 	else if (may_use_its_disk(liar->handle))
-		memory_map_disk(liar->handle->id);
+		memory_map_disk(liar->handle->id, dice);
 }
 
 /* Entries and files of a ring that is the parent's. */
@@ -413,6 +449,7 @@ static const struct act server_acts[] = {
 	{ "control", control_burst, 30 },
 	{ "file", use_file, 30 },
 	{ "arm", arm_again, 4 },
+	{ "forge", control_forge, 2 },
 	{ "rings", change_rings, 1 },
 	{ "leave", leave, 1 },
 	{ "come", come, 1 },

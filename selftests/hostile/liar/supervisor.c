@@ -6,10 +6,12 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mount.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -111,11 +113,53 @@ static void give_node(const char *kind, unsigned int id)
 		report_failure("cannot give away %s: %s", path, strerror(errno));
 }
 
+/* A folder of ours alone, where nodes are no devices. */
+static int mount_forgery(void)
+{
+	unsigned long flags = staged == STAGED_FORGED ? 0 : MS_NODEV;
+
+	if (unshare(CLONE_NEWNS) || mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL))
+		return -1;
+	if (mkdir(FORGED_FOLDER, 0755) && errno != EEXIST)
+		return -1;
+	return mount("liar", FORGED_FOLDER, "tmpfs", flags | MS_NOSUID | MS_NOEXEC, "mode=0755");
+}
+
+static void add_others_device(void)
+{
+	struct ublksrv_ctrl_dev_info info = raw_info(1, 1);
+	int ret;
+
+	info.dev_id = LIAR_OTHERS_ID;
+	info.flags = UBLK_F_UNPRIVILEGED_DEV;
+	ret = raw_add_info(&info);
+	if (ret)
+		report_failure("device %d cannot be added: %d", LIAR_OTHERS_ID, ret);
+}
+
+/* A new device may have another number. */
+static void forge_node(void)
+{
+	struct stat real, forged;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/dev/ublkc%d", LIAR_OTHERS_ID);
+	if (stat(path, &real))
+		return;
+	if (!stat(FORGED_NODE, &forged) && forged.st_rdev == real.st_rdev)
+		return;
+	unlink(FORGED_NODE);
+	if (mknod(FORGED_NODE, S_IFCHR | 0666, real.st_rdev) ||
+	    chown(FORGED_NODE, LIAR_NOBODY, LIAR_NOBODY))
+		report_failure("cannot make %s: %s", FORGED_NODE, strerror(errno));
+}
+
 static void look_at_devices(void)
 {
 	struct ublksrv_ctrl_dev_info info;
 	unsigned int id;
 
+	forge_node();
 	for (id = LIAR_FIRST_ID; id < LIAR_FIRST_ID + LIAR_IDS; id++) {
 		shared->looks++;
 		if (raw_get_info(id, &info))
@@ -137,6 +181,7 @@ static void run_epoch(const struct run *run)
 
 	if (last > run->operations)
 		last = run->operations;
+	add_others_device();
 	/* Enough room for the end of all seats must be left. */
 	while (raw_now_ms() < end && report_total() < last && !shared->failed &&
 	       dying_count < MOST_DYING - 2 * LIAR_MAX_SEATS) {
@@ -326,6 +371,10 @@ int supervise_set_up(void)
 		perror("/dev/ublk-control");
 		return -1;
 	}
+	if (mount_forgery()) {
+		perror(FORGED_FOLDER);
+		return -1;
+	}
 	if (find_devices(ids, false)) {
 		fprintf(stderr, "there are devices already: those are not mine to delete\n");
 		return -1;
@@ -371,4 +420,6 @@ void supervise_end(void)
 		delete_devices(false, end);
 	}
 	chmod("/dev/ublk-control", 0600);
+	umount2(FORGED_FOLDER, MNT_DETACH);
+	rmdir(FORGED_FOLDER);
 }

@@ -51,6 +51,11 @@ Result<int> parse_device(std::string_view text);
 // How commands reach the driver; internal to the library and its tests.
 class ControlPort;
 
+struct DeviceList {
+    std::vector<DeviceInfo> devices{};
+    std::vector<Error> errors{}; // one for each device that exists and cannot be asked
+};
+
 // Not for use by two threads at a time. A command that takes longer than `timeout` is cancelled and
 // fails with ETIMEDOUT.
 class Control {
@@ -69,7 +74,7 @@ public:
     Result<DeviceInfo> add(const DeviceInfo& wanted);
     Result<DeviceInfo> info(int number);
     // All devices that the driver knows, in ascending order, whoever serves them.
-    Result<std::vector<DeviceInfo>> list();
+    DeviceList list();
     Result<void> set_geometry(int number, const Geometry& geometry);
     Result<Geometry> geometry(int number);
     Result<std::vector<unsigned>> queue_cpus(int number, unsigned queue);

@@ -7,19 +7,20 @@
 #include <coroutine>
 #include <cstdint>
 
-#include <ublk/ring.h>
-
 namespace ublk {
+
+class Queue;
+class Ring;
 
 // Of one wait: `co_await event` ends when somebody calls set(), at once if that was before.
 class [[nodiscard]] Event {
 public:
     // The ring of who will wait.
-    explicit Event(Ring ring) noexcept : queue_(ring.queue_) {}
+    explicit Event(Ring ring) noexcept;
     Event(const Event&) = delete;
     Event& operator=(const Event&) = delete;
 
-    // Once, by any thread that serves a queue. The event may be gone when it returns.
+    // Once, by any thread, also one of a library's. The event may be gone when it returns.
     void set() noexcept;
 
     bool await_ready() const noexcept { return state_.load() == State::set; }

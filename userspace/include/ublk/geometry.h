@@ -54,7 +54,7 @@ struct Geometry {
     bool rotational = false;
     // Completed writes may be lost until a flush: the target gets Op::flush.
     bool volatile_cache = false;
-    bool fua = false; // the target honours Io::fua(); needs volatile_cache
+    bool fua = false; // the target honours Request::fua; needs volatile_cache
 
     DiscardLimits discard{};
     std::uint32_t max_write_zeroes_bytes = 0; // 0: the device cannot write zeroes

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include <ublk/event.h>
+#include <ublk/ring.h>
 
 namespace ublk {
 
@@ -52,7 +53,7 @@ public:
     Mutex(const Mutex&) = delete;
     Mutex& operator=(const Mutex&) = delete;
 
-    // `const Mutex::Guard guard = co_await mutex.lock(io.ring());` First come, first served.
+    // `const Mutex::Guard guard = co_await mutex.lock(ring);` First come, first served.
     Locking lock(Ring ring) noexcept { return {*this, ring}; }
 
 private:

@@ -80,6 +80,21 @@ private:
     std::variant<std::monostate, Error> state_;
 };
 
+namespace detail {
+
+Error thrown_error() noexcept; // of the exception that is being handled
+
+} // namespace detail
+
+// What `work` returns, a Result, or an Error made of what it throws.
+template <class Work> auto without_exceptions(Work&& work) noexcept -> decltype(work()) {
+    try {
+        return work();
+    } catch (...) {
+        return detail::thrown_error();
+    }
+}
+
 } // namespace ublk
 
 #endif

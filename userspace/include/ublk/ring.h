@@ -11,44 +11,17 @@
 #include <cstdint>
 #include <span>
 
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <ublk/buffer.h>
+#include <ublk/data.h>
+#include <ublk/file.h>
+
 namespace ublk {
 
 class Queue;
-
-// A file descriptor, or an entry of the list that Target::files() registers with every ring (which
-// saves the kernel a look-up per operation). A descriptor converts by itself.
-class File {
-public:
-    File(int descriptor) noexcept : number_(descriptor) {}
-    static File registered(int index) noexcept {
-        File file{index};
-        file.registered_ = true;
-        return file;
-    }
-    int number() const noexcept { return number_; }
-    bool is_registered() const noexcept { return registered_; }
-
-private:
-    int number_;
-    bool registered_ = false;
-};
-
-// The data of a request, Io::data(): memory of this process, or pages that only the ring can reach.
-class Data {
-public:
-    std::uint64_t size() const noexcept { return size_; }
-
-private:
-    friend class Io;
-    friend class Ring;
-    Data(std::byte* memory, std::uint64_t size) noexcept : memory_(memory), size_(size) {}
-    Data(std::int32_t ring_buffer, std::uint64_t size) noexcept
-        : size_(size), ring_buffer_(ring_buffer) {}
-
-    std::byte* memory_ = nullptr;
-    std::uint64_t size_;
-    std::int32_t ring_buffer_ = -1;
-};
+template <class Function> class Offload;
 
 enum class Durability {
     cached, // in the file's cache; sync() makes it durable
@@ -61,7 +34,9 @@ enum class Sync {
 };
 
 // One operation; `int result = co_await operation`. The result is a negative errno or what the
-// operation's function in Ring documents.
+// operation's function in Ring documents. It is -ECANCELED if Ring::cancel() ended it. An operation
+// on a file that io_uring could not begin, for want of a thread or of memory, is no result: it is
+// tried again until it is canceled or the driver takes the queue's tags back.
 class [[nodiscard]] RingOperation {
 public:
     RingOperation(const RingOperation&) = delete;
@@ -71,6 +46,10 @@ public:
     void await_suspend(std::coroutine_handle<> waiter) noexcept;
     int await_resume() const noexcept { return result_; }
 
+    // The same, but it ends with -ETIMEDOUT when it takes longer. For what waits for others: poll,
+    // connect, send and receive.
+    RingOperation within(std::chrono::nanoseconds limit) const noexcept;
+
 private:
     friend class Queue;
     friend class Ring;
@@ -78,10 +57,12 @@ private:
     struct Timespec { // laid out as struct __kernel_timespec
         std::int64_t seconds = 0;
         long long nanoseconds = 0;
+        static Timespec of(std::chrono::nanoseconds duration) noexcept;
     };
     struct Parts { // fields of the submission
         std::uint8_t opcode = 0;
         bool transfers = false; // a read or write, which goes on until all is transferred
+        bool limited = false;   // by `delay`
         File file{-1};
         std::uint32_t flags = 0;
         std::uint64_t address = 0;
@@ -90,29 +71,42 @@ private:
         std::int32_t ring_buffer = -1;
         Timespec delay{};
     };
+    enum class Next { resume, again, wait };
 
     RingOperation(Queue& queue, const Parts& parts) noexcept : queue_(&queue), parts_(parts) {}
-    bool take_result(int result) noexcept;
+    Next take_result(int result) noexcept;
+    Next take_end_of_limit(int result) noexcept;
+    Next take_half() noexcept;
+    bool lacks_thread(int result) const noexcept;
+    bool lacks_memory(int result) const noexcept;
 
     Queue* queue_;
     Parts parts_;
     std::coroutine_handle<> waiter_{};
     RingOperation* next_ = nullptr; // while waiting for room in the submission queue
+    std::uint64_t began_ = 0;       // after so many cancellations
     std::int32_t result_ = 0;
+    bool half_over_ = false; // a limited one ends twice: itself, and its limit
+    bool timed_out_ = false;
 };
 
 class Ring {
 public:
     explicit Ring(Queue& queue) noexcept : queue_(&queue) {}
 
-    // Transfer all of the buffer, of less than 2 GiB; the result is its size. Only an end of file
+    // Transfer all of the data, of less than 2 GiB; the result is their size. Only an end of file
     // makes it less.
-    RingOperation read(File file, std::span<std::byte> buffer, std::uint64_t offset) const noexcept;
-    RingOperation write(File file, std::span<const std::byte> buffer, std::uint64_t offset,
-                        Durability durability = Durability::cached) const noexcept;
     RingOperation read(File file, const Data& data, std::uint64_t offset) const noexcept;
     RingOperation write(File file, const Data& data, std::uint64_t offset,
                         Durability durability = Durability::cached) const noexcept;
+    RingOperation read(File file, std::span<std::byte> buffer, std::uint64_t offset) const noexcept;
+    RingOperation write(File file, std::span<const std::byte> buffer, std::uint64_t offset,
+                        Durability durability = Durability::cached) const noexcept;
+    // One preadv2 or pwritev2, which may transfer less; the pieces stay the caller's.
+    RingOperation readv(File file, std::span<const iovec> pieces,
+                        std::uint64_t offset) const noexcept;
+    RingOperation writev(File file, std::span<const iovec> pieces, std::uint64_t offset,
+                         Durability durability = Durability::cached) const noexcept;
     // These result in 0.
     RingOperation sync(File file, Sync what = Sync::data) const noexcept;
     RingOperation allocate(File file, int fallocate_mode, std::uint64_t offset,
@@ -120,11 +114,26 @@ public:
     RingOperation sleep(std::chrono::nanoseconds duration) const noexcept;
     // Lets other requests of the queue run first.
     RingOperation yield() const noexcept;
+
     // Waits for poll(2) events; the result is the events that occurred.
     RingOperation poll(File file, unsigned events) const noexcept;
+    // As the system calls of those names; what they are given must last until they are over.
+    RingOperation connect(File socket, const sockaddr* address, socklen_t length) const noexcept;
+    RingOperation sendmsg(File socket, const msghdr& message, int flags = 0) const noexcept;
+    RingOperation recvmsg(File socket, msghdr& message, int flags = 0) const noexcept;
+    // Ends all operations of this queue that wait for the file; each results in -ECANCELED, or in
+    // what it had done by then. The result is how many there were.
+    RingOperation cancel(File file) const noexcept;
 
-    // Entry `index` of Target::files().
-    File file(unsigned index) const noexcept;
+    // `co_await ring.offload(function)`: runs what blocks on another thread, which is fit to serve
+    // I/O, and results in what it returns. It takes no arguments, must not throw, and what it
+    // refers to must last. There are few such threads: it is for what happens seldom.
+    template <class Function> Offload<Function> offload(Function function) const noexcept;
+
+    // Memory for the target's own use, of at least `size` bytes, aligned to pages and known to the
+    // ring. From the queue's pool, which grows when it is empty; no memory: a Buffer of 0 bytes.
+    Buffer borrow(std::size_t size) const noexcept;
+
     // Which of the device's queues this is, from 0. The queue's requests and this ring are served
     // by one thread, so data kept per queue needs no lock.
     unsigned queue_index() const noexcept;
@@ -136,5 +145,7 @@ private:
 };
 
 } // namespace ublk
+
+#include <ublk/offload.h>
 
 #endif

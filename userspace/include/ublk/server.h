@@ -19,6 +19,9 @@
 
 namespace ublk {
 
+// Called when a device has its number, and before there is a disk that somebody could use.
+using BeforeDisk = std::function<Result<void>(const DeviceInfo&, const CopyChoice&)>;
+
 struct ServerOptions {
     int number = -1; // -1 lets the driver choose
     unsigned queues = 1;
@@ -30,12 +33,17 @@ struct ServerOptions {
     // For CopyMode::shmem, which is what automatic then means.
     std::shared_ptr<const SharedMemory> shared_memory{};
     Milliseconds timeout{10000}; // bounds each step of starting and stopping
+    // To write down what a next server will have to know: this one can die as soon as it has a
+    // disk. An error ends the start.
+    BeforeDisk before_disk{};
 };
 
 struct RecoverOptions {
     // For a device with CopyMode::shmem; without it everything is copied.
     std::shared_ptr<const SharedMemory> shared_memory{};
     Milliseconds timeout{10000}; // bounds each step
+    // Of the device that is meant: numbers are used again. None: whatever has the number.
+    std::optional<std::uint64_t> mark{};
 };
 
 struct SizeRequest {
@@ -63,6 +71,7 @@ struct Statistics {
     std::uint64_t requests = 0;               // handed to the target
     std::uint64_t rejected = 0;               // failed before the target saw them
     std::uint64_t contract_violations = 0;    // results that no such request can have
+    std::uint64_t refused_answers = 0;        // of which the driver would not hear
     std::uint64_t frame_heap_allocations = 0; // coroutine frames that the pool had no room for
 };
 
@@ -92,7 +101,9 @@ public:
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and
     // removes it. In-flight requests are finished first. The number becomes free at once, or when
     // the last user of the block device closes it. A device that outlives its server is left when
-    // somebody quiesces it: another process can then recover it.
+    // somebody quiesces it, or when a signal comes while the disk is in use: another process can
+    // then recover it. Without recovery a disk in use is served on, which standard error tells,
+    // until a second signal comes. Whoever gets End::left exits soon: queues may still be at work.
     Result<End> run(const std::vector<Watch>& also = {});
     Result<void> stop();
 
@@ -101,10 +112,7 @@ public:
     Result<Resized> resize(const SizeRequest& request);
 
 private:
-    friend Result<Server> start_over(std::shared_ptr<DriverPort>, std::unique_ptr<Target>,
-                                     const ServerOptions&);
-    friend Result<Server> recover_over(std::shared_ptr<DriverPort>, int, std::unique_ptr<Target>,
-                                       const RecoverOptions&);
+    friend struct ServerMaker;
     class Running;
     explicit Server(std::unique_ptr<Running> running);
     std::unique_ptr<Running> running_;

@@ -9,11 +9,16 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 #include <ublk/geometry.h>
-#include <ublk/io.h>
+#include <ublk/identity.h>
+#include <ublk/metrics.h>
 #include <ublk/options.h>
+#include <ublk/request.h>
 #include <ublk/result.h>
 #include <ublk/ring.h>
 #include <ublk/task.h>
@@ -22,8 +27,9 @@ namespace ublk {
 
 // How a target gets at the data of reads and writes.
 enum class DataAccess {
-    memory, // by Io::buffer()
-    ring,   // by Io::data() only, so that nobody has to copy them for it where the driver helps
+    memory, // by Data::memory()
+    ring,   // by handing Request::data to the ring or to another target only, so that nobody has to
+            // copy them for it where the driver helps
 };
 
 // Where a target keeps the bytes of the disk.
@@ -32,6 +38,9 @@ enum class Persistence {
     backing, // where another process finds all that was completed here
     flushed, // there, but it finds no more than was flushed if this one does not end in order
 };
+
+// What a target says to a command: names and values, in the order in which they are shown.
+using Reply = std::vector<std::pair<std::string, std::string>>;
 
 class Target {
 public:
@@ -43,19 +52,26 @@ public:
     // As the target was created: constant for its life.
     virtual Geometry geometry() const = 0;
 
-    // Serves one request; called by the thread of the request's queue, where it must not block:
-    // wait with co_await on io.ring(). With more than one queue, several threads call it at a time.
-    // What arrives has been checked: it lies inside the device, is aligned to the logical block,
-    // and is an operation that the geometry announced. An operation that cannot be served after all
-    // is failed with EOPNOTSUPP.
-    virtual Task serve(Io io) = 0;
+    // Serves one request, which is answered by what the coroutine returns. Called by the thread of
+    // the request's queue, where it must not block: wait with co_await on the ring. With more than
+    // one queue, several threads call it at a time. What arrives has been checked: it lies inside
+    // the device, is aligned to the logical block, and is an operation that the geometry announced.
+    // An operation that cannot be served after all is answered with -EOPNOTSUPP.
+    virtual Async<Answer> serve(Ring ring, Request request) = 0;
 
-    // Constant for the life of the target. A filter says what the target that it wraps says.
+    // Constant for the life of the target.
     virtual DataAccess data_access() const { return DataAccess::memory; }
 
     // Constant for the life of the target. Only of a target with Persistence::backing can the
     // server be replaced by another one, made with the same options.
     virtual Persistence persistence() const { return Persistence::process; }
+
+    // What it keeps the bytes in, so that no two disks write there. Constant for its life.
+    virtual std::vector<BackingUse> backings() const { return {}; }
+    // Whether the I/O on that passes the page cache by; nothing if there is no such difference.
+    virtual std::optional<bool> is_direct() const { return std::nullopt; }
+    // What a user should know about how this one is served: half a line each, no full stop.
+    virtual std::vector<std::string> remarks() const { return {}; }
 
     // Gets ready to serve `size` bytes, or if none is given as many as the backing has by now, and
     // returns how many. Called beside serve(), by another thread, once at a time. What lies behind
@@ -65,18 +81,60 @@ public:
         return Error{EOPNOTSUPP, "resize", "this target has one size for life"};
     }
 
-    // Descriptors to register with every ring; Ring::file(i) is the i-th. They belong to the
-    // target.
-    virtual std::span<const int> files() const { return {}; }
+    // Adds the files that the target does I/O on, and keeps what it gets. Once, before begin(). The
+    // descriptors belong to the target.
+    virtual void register_files(FileTable& files) { static_cast<void>(files); }
+
+    // Gets ready to serve on one queue: connects, say. Once per queue, by its thread, before the
+    // first request. A failure fails the start of the server.
+    virtual Async<Result<void>> begin(Ring ring) {
+        static_cast<void>(ring);
+        co_return Result<void>{};
+    }
+    // The queue is to end: see that all that waits for the outside, requests among it, comes to an
+    // end soon, for example by Ring::cancel(), and answer what still comes with an error. Once per
+    // queue that has begun, by its thread: when the last request was answered, or when the server
+    // is to stop and requests are still under way a second later. Other queues may still serve.
+    virtual Async<void> end(Ring ring) {
+        static_cast<void>(ring);
+        co_return;
+    }
+    // The last that is asked of a target, once, when all queues have ended: no request is under way
+    // and none will come, there is no ring any more, and it may block. What is still to be stored
+    // is stored, or the error says what is lost. Not called if the process is killed, or if a
+    // request never ends.
+    virtual Result<void> finish() { return {}; }
+
+    // Changes or tells something at run time. By a thread that serves no queue, once at a time.
+    virtual Result<Reply> command(std::string_view name, std::span<const std::string> words) {
+        static_cast<void>(words);
+        return Error{EOPNOTSUPP, "command '" + std::string(name) + "'", "no such command here",
+                     ErrorKind::usage};
+    }
+
+    // Adds what it has counted. By any thread, beside everything else.
+    virtual void measure(Metrics& metrics) const { static_cast<void>(metrics); }
+
+    // Where the server must keep what is mounted, since it opens files there later on.
+    virtual std::vector<std::string> paths() const { return {}; }
 };
 
 struct TargetInfo {
     std::string_view name;
     std::string_view summary; // one line, no full stop
     std::span<const OptionInfo> options;
+    // Of a target that stands by itself; nullptr: of one that stands on others.
     // `values` have been checked against `options`; the target's geometry() has `request` applied.
     Result<std::unique_ptr<Target>> (*create)(const OptionValues& values,
-                                              const GeometryRequest& request);
+                                              const GeometryRequest& request) = nullptr;
+    // Of a target that stands on `least` to `most` others: a filter on one, a mirror on several.
+    Result<std::unique_ptr<Target>> (*wrap)(std::vector<std::unique_ptr<Target>> inner,
+                                            const OptionValues& values,
+                                            const GeometryRequest& request) = nullptr;
+    std::size_t least = 0;
+    std::size_t most = 0;
+
+    bool is_filter() const noexcept { return most == 1; }
 };
 
 } // namespace ublk

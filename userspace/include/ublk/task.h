@@ -1,19 +1,27 @@
 // SPDX-License-Identifier: MIT
-// Task is the coroutine that serves one request, Async<T> one that returns a value to a co_await.
-// Their frames come from a pool of the queue, so that serving a request allocates nothing.
+// Async<T> is a coroutine that returns a T to who awaits it. Its frame comes from a pool of the
+// queue, so that serving a request allocates nothing.
 #ifndef UBLK_TASK_H
 #define UBLK_TASK_H
 
 #include <cassert>
+#include <cerrno>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
 #include <optional>
 #include <utility>
 
+#include <ublk/answer.h>
+
 namespace ublk {
 
 namespace detail {
+
+struct Tag;
+
+// The only way a request leaves the targets; checks the answer against the request.
+void complete(Tag& tag, const Answer& answer) noexcept;
 
 void* allocate_frame(std::size_t size);
 void free_frame(void* frame) noexcept;
@@ -26,6 +34,7 @@ struct PromiseBase {
         std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) const noexcept {
             if (self.promise().waiter)
                 return self.promise().waiter;
+            self.promise().nobody_waits();
             self.destroy();
             return std::noop_coroutine();
         }
@@ -38,6 +47,8 @@ struct PromiseBase {
     std::suspend_always initial_suspend() const noexcept { return {}; }
     FinalAwaiter final_suspend() const noexcept { return {}; }
     [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
+
+    void nobody_waits() const noexcept {}
 
     std::coroutine_handle<> waiter{};
 };
@@ -53,9 +64,21 @@ template <> struct Promise<void> : PromiseBase {
     void take() const noexcept {}
 };
 
+// A coroutine that flows off its end has not served its request.
+template <> struct Promise<Answer> : PromiseBase {
+    void return_value(Answer result) noexcept { value = result; }
+    Answer take() const noexcept { return value; }
+    void nobody_waits() const noexcept {
+        if (tag)
+            complete(*tag, value);
+    }
+    Answer value = Answer::failed(EIO);
+    Tag* tag = nullptr; // that the answer is for
+};
+
 } // namespace detail
 
-// Starts when awaited or started. Destroyed before that, it drops its arguments, an Io among them.
+// Starts when awaited or started.
 template <class T> class [[nodiscard]] Async {
 public:
     struct promise_type : detail::Promise<T> {
@@ -77,6 +100,12 @@ public:
         std::exchange(coroutine_, nullptr).resume();
     }
 
+    // The same for the library, with the tag that the answer is for.
+    void start_for(detail::Tag& tag) && {
+        coroutine_.promise().tag = &tag;
+        std::move(*this).start();
+    }
+
     bool await_ready() const noexcept { return false; }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
         coroutine_.promise().waiter = waiter;
@@ -89,8 +118,6 @@ private:
 
     std::coroutine_handle<promise_type> coroutine_;
 };
-
-using Task = Async<void>;
 
 } // namespace ublk
 

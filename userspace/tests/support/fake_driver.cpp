@@ -8,6 +8,8 @@
 #include <gtest/gtest.h>
 #include <linux/blkzoned.h>
 
+#include "support/allocation_counter.h"
+
 namespace ublk::test {
 
 class FakeControl final : public ControlPort {
@@ -15,6 +17,9 @@ public:
     explicit FakeControl(std::shared_ptr<FakeDriver> driver) : driver_(std::move(driver)) {}
 
     int execute(const ControlCommand& command, Milliseconds timeout) override {
+        const OwnAllocations own;
+        if (driver_->before_control_)
+            driver_->before_control_(command.opcode);
         std::unique_lock lock{driver_->mutex_};
         return driver_->control_command(lock, command, timeout);
     }
@@ -52,6 +57,7 @@ void FakeDriver::make_queues(unsigned queues, unsigned depth) {
 }
 
 void FakeDriver::issue(unsigned queue, unsigned number, const BlockRequest& request) {
+    const OwnAllocations own;
     const std::lock_guard lock{mutex_};
     Tag& tag = queues_.at(queue).tags.at(number);
     ASSERT_EQ(tag.owner, Owner::driver);
@@ -139,6 +145,14 @@ void FakeDriver::lose_server_locked() {
     memory_.clear();
 }
 
+void FakeDriver::replace_device(std::uint64_t mark) {
+    const std::lock_guard lock{mutex_};
+    info_.ublksrv_flags = mark;
+    info_.ublksrv_pid = -1;
+    info_.state = UBLK_S_DEV_DEAD;
+    exists_ = true;
+}
+
 void FakeDriver::fail_next_operation(unsigned opcode, int error) {
     operation_errors_[opcode].push_back(error);
 }
@@ -210,6 +224,11 @@ void FakeDriver::io_command(FakeUring& ring, const io_uring_sqe& sqe) {
     }
     if (!is_commit && fetch_error_) {
         ring.post(sqe.user_data, fetch_error_);
+        return;
+    }
+    if (is_commit && commit_error_) {
+        tag.owner = Owner::nobody;
+        ring.post(sqe.user_data, std::exchange(commit_error_, 0));
         return;
     }
     const ublksrv_io_desc& descriptor = queues_[payload.q_id].descriptors[payload.tag];
@@ -347,15 +366,30 @@ int FakeDriver::device_command(std::unique_lock<std::mutex>& lock, const Control
     }
 }
 
+Result<void> FakeDriver::prepare_process() {
+    first_calls_.emplace_back("process");
+    return {};
+}
+
 Result<Control> FakeDriver::open_control(Milliseconds timeout) {
+    first_calls_.emplace_back("control");
     return Control{std::make_unique<FakeControl>(shared_from_this()), timeout};
 }
 
 Result<UniqueFd> FakeDriver::open_char_device(int) {
+    const auto observer = before_open_; // which may replace itself
+    if (const int error = observer ? observer() : 0)
+        return Error{error, "open the device"};
     return UniqueFd{::open("/dev/null", O_RDWR | O_CLOEXEC)};
 }
 
 Result<void> FakeDriver::find_block_device(int) { return {}; }
+
+Result<UniqueFd> FakeDriver::claim_block_device(int) {
+    if (claim_error_)
+        return Error{claim_error_, "open the disk"};
+    return UniqueFd{::open("/dev/null", O_RDONLY | O_CLOEXEC)};
+}
 
 Result<Descriptors> FakeDriver::map_descriptors(int, unsigned queue, unsigned) {
     return Descriptors{Mapping{}, queues_.at(queue).descriptors.data()};

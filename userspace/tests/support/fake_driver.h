@@ -5,6 +5,7 @@
 #define UBLK_TESTS_FAKE_DRIVER_H
 
 #include <array>
+#include <chrono>
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
@@ -14,7 +15,9 @@
 #include <mutex>
 #include <optional>
 #include <poll.h>
+#include <set>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "control_port.h"
@@ -43,15 +46,34 @@ public:
     int enter(unsigned wait) noexcept override;
     int register_files(std::span<const int> descriptors) noexcept override;
     int register_buffer_slots(unsigned count) noexcept override;
+    int register_buffer(unsigned place, std::span<std::byte> memory) noexcept override;
 
     // With the driver's mutex held.
     void post(std::uint64_t user_data, int result);
 
 private:
+    using Clock = std::chrono::steady_clock;
+    // An operation that waits for its file.
+    struct Parked {
+        std::uint8_t opcode;
+        std::uint8_t flags;
+        int fd;
+        std::uint32_t what; // events of a poll, flags of a message
+        std::uint64_t address;
+        std::uint64_t user_data;
+        std::optional<Clock::time_point> limit{}; // until then
+        std::uint64_t limit_data = 0;
+    };
+
     void execute(const io_uring_sqe& sqe);
+    void park(const io_uring_sqe& sqe);
+    void limit(const io_uring_sqe& sqe);
+    void cancel(const io_uring_sqe& sqe);
+    void end(const Parked& parked, int result, int limit_result);
+    int time_left(int timeout) const;
     void transfer(const io_uring_sqe& sqe);
     std::span<std::byte> memory_of(const io_uring_sqe& sqe);
-    void check_parked_polls(std::unique_lock<std::mutex>& lock, int timeout);
+    void check_parked(std::unique_lock<std::mutex>& lock, int timeout);
     bool idle() const;
 
     FakeDriver& driver_;
@@ -61,9 +83,11 @@ private:
     friend class FakeDriver;
     std::vector<int> files_;
     std::vector<std::span<std::byte>> buffers_; // the ring's table
-    std::vector<io_uring_sqe> parked_polls_;
+    std::set<unsigned> own_buffers_;            // places that the server has filled
+    std::vector<Parked> parked_;
+    bool linked_ = false;        // to what comes next: a limit
     std::vector<pollfd> polled_; // kept, so that waiting allocates nothing
-    UniqueFd posted_;            // eventfd: a completion has come, for who waits for parked polls
+    UniqueFd posted_;            // eventfd: a completion has come, for who waits for what is parked
 };
 
 class FakeDriver final : public DriverPort, public std::enable_shared_from_this<FakeDriver> {
@@ -92,11 +116,22 @@ public:
         observer_ = std::move(observer);
     }
 
+    // Called before every control command, and when a server opens its device; what that returns is
+    // an error of the opening, or 0. Each with the mutex free.
+    void before_control(std::function<void(std::uint32_t opcode)> observer) {
+        before_control_ = std::move(observer);
+    }
+    void before_open(std::function<int()> observer) { before_open_ = std::move(observer); }
+    // The device has gone, and somebody else has added one of its number.
+    void replace_device(std::uint64_t mark);
+
     // What goes wrong on purpose.
     void fail_next_operation(unsigned opcode, int error); // of io_uring
     void fail_control(std::uint32_t opcode, int error);   // until it is healed
     void heal_control();
     void fail_fetch(int error) { fetch_error_ = error; }
+    void refuse_claims(int error) { claim_error_ = error; }
+    void refuse_next_commit(int error) { commit_error_ = error; } // the tag is nobody's then
     void limit_transfers(std::size_t bytes) { longest_transfer_ = bytes; }
     void refuse_submissions(int error) { submission_error_ = error; }
     void limit_ring_entries(unsigned entries) { largest_ring_ = entries; }
@@ -117,10 +152,15 @@ public:
     std::uint64_t grantable_features = UINT64_MAX;
     unsigned enters() const { return enters_; }
 
+    // The DriverPort's calls so far, as "process" and "control"; each is there once.
+    const std::vector<std::string>& first_calls() const { return first_calls_; }
+
     // DriverPort.
+    Result<void> prepare_process() override;
     Result<Control> open_control(Milliseconds timeout) override;
     Result<UniqueFd> open_char_device(int number) override;
     Result<void> find_block_device(int number) override;
+    Result<UniqueFd> claim_block_device(int number) override;
     Result<Descriptors> map_descriptors(int char_device, unsigned queue, unsigned depth) override;
     Result<std::unique_ptr<Uring>> create_ring(unsigned entries) override;
     Result<void> prepare_thread(const std::vector<unsigned>& cpus) override;
@@ -177,13 +217,18 @@ private:
     std::map<unsigned, ublk_shmem_buf_reg> memory_{};
     unsigned user_copies_ = 0;
     std::deque<int> user_copy_results_{};
+    std::vector<std::string> first_calls_{};
     int fetch_error_ = 0;
+    int commit_error_ = 0;
     int submission_error_ = 0;
+    int claim_error_ = 0;
     unsigned largest_ring_ = 1U << 16;
     unsigned enters_ = 0;
     std::size_t longest_transfer_ = SIZE_MAX;
     std::chrono::nanoseconds slept_{0};
     std::function<void(const io_uring_sqe&)> observer_{};
+    std::function<void(std::uint32_t)> before_control_{};
+    std::function<int()> before_open_{};
     std::map<unsigned, std::deque<int>> operation_errors_{};
     std::map<std::uint32_t, int> control_errors_{};
 };

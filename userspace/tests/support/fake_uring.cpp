@@ -6,10 +6,14 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/socket.h>
 #include <sys/uio.h>
+#include <utility>
 
 #include "queue.h"
 #include "support/fake_driver.h"
+
+#include "support/allocation_counter.h"
 
 namespace ublk::test {
 
@@ -45,6 +49,42 @@ int allocate(const io_uring_sqe& sqe, int fd) {
                                 static_cast<off_t>(sqe.addr)));
 }
 
+int connect_socket(const io_uring_sqe& sqe, int fd) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
+    const auto* address = reinterpret_cast<const sockaddr*>(sqe.addr);
+    return or_errno(::connect(fd, address, static_cast<socklen_t>(sqe.off)));
+}
+
+int transfer_pieces(const io_uring_sqe& sqe, int fd) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
+    const auto* pieces = reinterpret_cast<const iovec*>(sqe.addr);
+    const auto offset = static_cast<off_t>(sqe.off);
+    const auto count = static_cast<int>(sqe.len);
+    return sqe.opcode == IORING_OP_READV
+               ? or_errno(::preadv2(fd, pieces, count, offset, 0))
+               : or_errno(::pwritev2(fd, pieces, count, offset, sqe.rw_flags));
+}
+
+short events_of(unsigned opcode, std::uint32_t polled) {
+    switch (opcode) {
+    case IORING_OP_SENDMSG:
+        return POLLOUT;
+    case IORING_OP_RECVMSG:
+        return POLLIN;
+    default:
+        return static_cast<short>(polled);
+    }
+}
+
+// A message to or from a socket that is ready.
+int send_or_receive(unsigned opcode, int fd, std::uint64_t address, std::uint32_t message_flags) {
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
+    auto* message = reinterpret_cast<msghdr*>(address);
+    const int flags = static_cast<int>(message_flags) | MSG_DONTWAIT;
+    return opcode == IORING_OP_SENDMSG ? or_errno(::sendmsg(fd, message, flags))
+                                       : or_errno(::recvmsg(fd, message, flags));
+}
+
 } // namespace
 
 FakeUring::FakeUring(FakeDriver& driver, unsigned entries)
@@ -66,12 +106,20 @@ FakeUring::FakeUring(FakeDriver& driver, unsigned entries)
 FakeUring::~FakeUring() = default;
 
 int FakeUring::register_files(std::span<const int> descriptors) noexcept {
+    const OwnAllocations own;
     files_.assign(descriptors.begin(), descriptors.end());
     return 0;
 }
 
 int FakeUring::register_buffer_slots(unsigned count) noexcept {
+    const OwnAllocations own;
     buffers_.resize(count);
+    return 0;
+}
+
+int FakeUring::register_buffer(unsigned place, std::span<std::byte> memory) noexcept {
+    buffers_.at(place) = memory;
+    own_buffers_.insert(place);
     return 0;
 }
 
@@ -81,6 +129,13 @@ std::span<std::byte> FakeUring::memory_of(const io_uring_sqe& sqe) {
         // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
         return {reinterpret_cast<std::byte*>(sqe.addr), sqe.len};
     const std::span<std::byte> buffer = buffers_.at(sqe.buf_index);
+    if (own_buffers_.contains(sqe.buf_index)) { // of the server, which gives addresses in it
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
+        const std::span<std::byte> wanted{reinterpret_cast<std::byte*>(sqe.addr), sqe.len};
+        const bool inside = wanted.data() >= buffer.data() &&
+                            wanted.data() + wanted.size() <= buffer.data() + buffer.size();
+        return inside ? wanted : std::span<std::byte>{};
+    }
     if (sqe.addr + sqe.len > buffer.size())
         return {};
     return buffer.subspan(sqe.addr, sqe.len);
@@ -113,20 +168,61 @@ void FakeUring::post(std::uint64_t user_data, int result) {
 bool FakeUring::idle() const { return indices_[cq_head] == indices_[cq_tail]; }
 
 int FakeUring::enter(unsigned wait) noexcept {
+    const OwnAllocations own;
     std::unique_lock lock{driver_.mutex_};
     ++driver_.enters_;
     if (driver_.submission_error_)
         return driver_.submission_error_;
     while (indices_[sq_head] != ring_.sq.sqe_tail)
         execute(submissions_[indices_[sq_head]++ & ring_.sq.ring_mask]);
-    check_parked_polls(lock, 0);
+    check_parked(lock, 0);
     while (wait && idle()) {
-        if (parked_polls_.empty())
+        if (parked_.empty())
             driver_.changed_.wait(lock);
         else
-            check_parked_polls(lock, -1);
+            check_parked(lock, -1);
     }
     return 0;
+}
+
+void FakeUring::park(const io_uring_sqe& sqe) {
+    parked_.push_back(
+        {sqe.opcode, sqe.flags, fd_of(sqe, files_), sqe.poll32_events, sqe.addr, sqe.user_data});
+}
+
+// Of the operation that was submitted just before.
+void FakeUring::limit(const io_uring_sqe& sqe) {
+    if (parked_.empty() || !std::exchange(linked_, false) ||
+        !(parked_.back().flags & IOSQE_IO_LINK)) {
+        post(sqe.user_data, -ECANCELED);
+        return;
+    }
+    // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
+    const auto* delay = reinterpret_cast<const __kernel_timespec*>(sqe.addr);
+    parked_.back().limit = Clock::now() + std::chrono::seconds{delay->tv_sec} +
+                           std::chrono::nanoseconds{delay->tv_nsec};
+    parked_.back().limit_data = sqe.user_data;
+}
+
+void FakeUring::end(const Parked& parked, int result, int limit_result) {
+    post(parked.user_data, result);
+    if (parked.limit)
+        post(parked.limit_data, limit_result);
+}
+
+void FakeUring::cancel(const io_uring_sqe& sqe) {
+    const int wanted = sqe.cancel_flags & IORING_ASYNC_CANCEL_FD_FIXED
+                           ? files_.at(static_cast<std::size_t>(sqe.fd))
+                           : sqe.fd;
+    int count = 0;
+    std::erase_if(parked_, [&](const Parked& parked) {
+        if (parked.fd != wanted)
+            return false;
+        end(parked, -ECANCELED, -ECANCELED);
+        ++count;
+        return true;
+    });
+    post(sqe.user_data, count);
 }
 
 void FakeUring::execute(const io_uring_sqe& sqe) {
@@ -143,7 +239,23 @@ void FakeUring::execute(const io_uring_sqe& sqe) {
         driver_.io_command(*this, sqe);
         return;
     case IORING_OP_POLL_ADD:
-        parked_polls_.push_back(sqe);
+    case IORING_OP_SENDMSG:
+    case IORING_OP_RECVMSG:
+        linked_ = sqe.flags & IOSQE_IO_LINK;
+        park(sqe);
+        return;
+    case IORING_OP_LINK_TIMEOUT:
+        limit(sqe);
+        return;
+    case IORING_OP_ASYNC_CANCEL:
+        cancel(sqe);
+        return;
+    case IORING_OP_CONNECT:
+        post(sqe.user_data, connect_socket(sqe, fd_of(sqe, files_)));
+        return;
+    case IORING_OP_READV:
+    case IORING_OP_WRITEV:
+        post(sqe.user_data, transfer_pieces(sqe, fd_of(sqe, files_)));
         return;
     case IORING_OP_READ:
     case IORING_OP_WRITE:
@@ -173,26 +285,48 @@ void FakeUring::execute(const io_uring_sqe& sqe) {
     }
 }
 
+// Milliseconds until the first limit, at most `timeout`, of which -1 is for ever.
+int FakeUring::time_left(int timeout) const {
+    for (const Parked& parked : parked_) {
+        if (!parked.limit)
+            continue;
+        const auto left =
+            std::chrono::ceil<std::chrono::milliseconds>(*parked.limit - Clock::now());
+        const int wait = static_cast<int>(std::max<std::int64_t>(left.count(), 0));
+        timeout = timeout < 0 ? wait : std::min(timeout, wait);
+    }
+    return timeout;
+}
+
 // Leaves the driver to others while it waits.
-void FakeUring::check_parked_polls(std::unique_lock<std::mutex>& lock, int timeout) {
-    if (!idle() || parked_polls_.empty())
+void FakeUring::check_parked(std::unique_lock<std::mutex>& lock, int timeout) {
+    if (!idle() || parked_.empty())
         return;
     std::vector<pollfd>& events = polled_;
     events.clear();
-    for (const io_uring_sqe& sqe : parked_polls_)
-        events.push_back({fd_of(sqe, files_), static_cast<short>(sqe.poll32_events), 0});
+    for (const Parked& parked : parked_)
+        events.push_back({parked.fd, events_of(parked.opcode, parked.what), 0});
     events.push_back({posted_.get(), POLLIN, 0});
     eventfd_t count = 0;
     static_cast<void>(::eventfd_read(posted_.get(), &count)); // it is idle: all were seen
+    const int wait = time_left(timeout);
     lock.unlock();
-    const int found = ::poll(events.data(), events.size(), timeout);
+    const int found = ::poll(events.data(), events.size(), wait);
     lock.lock();
     ASSERT_GE(found, 0);
-    for (std::size_t i = parked_polls_.size(); i-- > 0;) {
-        if (!events[i].revents)
+    for (std::size_t i = parked_.size(); i-- > 0;) {
+        const Parked& parked = parked_[i];
+        if (events[i].revents)
+            end(parked,
+                parked.opcode == IORING_OP_POLL_ADD
+                    ? events[i].revents
+                    : send_or_receive(parked.opcode, parked.fd, parked.address, parked.what),
+                -ECANCELED);
+        else if (parked.limit && *parked.limit <= Clock::now())
+            end(parked, -ECANCELED, -ETIME);
+        else
             continue;
-        post(parked_polls_[i].user_data, events[i].revents);
-        parked_polls_.erase(parked_polls_.begin() + static_cast<std::ptrdiff_t>(i));
+        parked_.erase(parked_.begin() + static_cast<std::ptrdiff_t>(i));
     }
 }
 

@@ -29,12 +29,19 @@ std::vector<std::byte> pattern(std::size_t length, unsigned seed) {
     return data;
 }
 
+std::vector<int> descriptors_of(Target& target) {
+    FileTable files;
+    target.register_files(files);
+    return {files.descriptors().begin() + 1, files.descriptors().end()};
+}
+
 TargetBench::TargetBench(Target& target, unsigned depth, CopyMode copy, const SharedPlace* shared)
-    : driver_(std::make_shared<FakeDriver>(1, depth)), checked_(target), depth_(depth) {
+    : driver_(std::make_shared<FakeDriver>(1, depth)), checked_(target), workers_(driver_),
+      depth_(depth) {
     std::unique_ptr<Uring> uring = *driver_->create_ring(Queue::ring_entries(depth));
-    std::vector<int> files{-1};
-    files.insert(files.end(), target.files().begin(), target.files().end());
-    uring->register_files(files);
+    FileTable files;
+    target.register_files(files);
+    uring->register_files(files.descriptors());
     std::unique_ptr<DataPath> data = *make_data_path(
         copy, {0, depth, checked_.geometry().max_io_bytes, shared ? shared : &nothing_shared_});
     EXPECT_TRUE(data->prepare(*uring));
@@ -45,7 +52,9 @@ TargetBench::TargetBench(Target& target, unsigned depth, CopyMode copy, const Sh
                      .data = std::move(data),
                      .frames = *FramePool::create(Queue::frame_blocks(depth)),
                      .descriptors = driver_->map_descriptors(-1, 0, depth)->first,
-                     .target = &checked_});
+                     .target = &checked_,
+                     .workers = &workers_});
+    EXPECT_TRUE(queue_->begin());
     EXPECT_EQ(queue_->fetch_all(), 0);
 }
 

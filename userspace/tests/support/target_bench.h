@@ -17,6 +17,7 @@
 
 #include "queue.h"
 #include "support/fake_driver.h"
+#include "workers.h"
 
 namespace ublk::test {
 
@@ -27,6 +28,9 @@ Result<std::unique_ptr<Target>> create_target(std::string_view name,
 
 // Bytes that differ from those of another seed everywhere.
 std::vector<std::byte> pattern(std::size_t length, unsigned seed);
+
+// Those that the target does its I/O on.
+std::vector<int> descriptors_of(Target& target);
 
 class TargetBench {
 public:
@@ -63,6 +67,7 @@ public:
 private:
     std::shared_ptr<FakeDriver> driver_;
     CheckedTarget checked_;
+    Workers workers_;
     unsigned depth_;
     SharedPlace nothing_shared_{nullptr};
     std::unique_ptr<Queue> queue_;

@@ -26,28 +26,31 @@ inline Geometry zoned() {
     return geometry;
 }
 
-// Serve is called as Task(Io) and must not be a capturing lambda: pass a function object that lives
-// as long as the target.
+// Serve is called as Async<Answer>(Ring, Request) and must not be a capturing lambda: pass a
+// function object that lives as long as the target.
 template <class Serve> class TestTarget final : public Target {
 public:
     explicit TestTarget(Serve serve, Geometry geometry = everything_allowed(),
-                        std::vector<int> files = {})
-        : serve_(std::move(serve)), geometry_(geometry), files_(std::move(files)) {}
+                        std::vector<int> descriptors = {})
+        : serve_(std::move(serve)), geometry_(geometry), descriptors_(std::move(descriptors)) {}
 
     Geometry geometry() const override { return geometry_; }
-    Task serve(Io io) override { return serve_(std::move(io)); }
-    std::span<const int> files() const override { return files_; }
+    Async<Answer> serve(Ring ring, Request request) override { return serve_(ring, request); }
+    void register_files(FileTable& table) override {
+        for (int descriptor : descriptors_)
+            files_.push_back(table.add(descriptor));
+    }
+    // As registered.
+    File file(std::size_t index) const { return files_.at(index); }
 
 private:
     Serve serve_;
     Geometry geometry_;
-    std::vector<int> files_;
+    std::vector<int> descriptors_;
+    std::vector<File> files_{};
 };
 
-inline Task succeed(Io io) {
-    io.succeed();
-    co_return;
-}
+inline Async<Answer> succeed(Ring, Request request) { co_return request.done(); }
 
 } // namespace ublk::test
 

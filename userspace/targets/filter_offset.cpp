@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The `offset` filter: the disk is a part of what it stands on.
+#include <cerrno>
+
+#include <ublk/filter.h>
+
+namespace ublk::targets {
+
+namespace {
+
+constexpr OptionInfo options[] = {
+    {"start", OptionType::size, "0", "where the disk begins"},
+    {"size", OptionType::size, "", "how large it is (default: all behind the start)"},
+};
+
+class Offset final : public Filter {
+public:
+    Offset(std::unique_ptr<Target> next, std::uint64_t start, std::uint64_t size)
+        : Filter(std::move(next)), start_(start), size_(size) {}
+
+    Geometry geometry() const override {
+        Geometry geometry = Filter::geometry();
+        geometry.size_bytes = size_ ? size_ : geometry.size_bytes - start_;
+        return geometry;
+    }
+
+    // A part of a fixed size keeps it; the rest grows with what it is the rest of.
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
+        if (size_)
+            return Error{EINVAL, "resize", "the offset filter was given size=", ErrorKind::usage};
+        if (size && *size > UINT64_MAX - start_)
+            return Error{EFBIG, "resize", "that is too large", ErrorKind::usage};
+        auto below = next().resize(size ? std::optional{*size + start_} : std::nullopt);
+        if (below && *below <= start_)
+            return Error{ENODATA, "resize", "it ends before the disk begins", ErrorKind::backend};
+        return below ? Result<std::uint64_t>{*below - start_} : below;
+    }
+
+    Async<Answer> serve(Ring ring, Request request) override {
+        request.offset += start_; // of a flush, too, which has none to begin with
+        if (request.op == Op::flush)
+            request.offset = 0;
+        return next().serve(ring, request);
+    }
+
+private:
+    std::uint64_t start_;
+    std::uint64_t size_; // 0: all behind the start
+};
+
+Error misfit(const std::string& step, std::string hint) {
+    return Error{EINVAL, step, std::move(hint), ErrorKind::usage};
+}
+
+Result<std::unique_ptr<Target>> wrap(std::vector<std::unique_ptr<Target>> inner,
+                                     const OptionValues& values, const GeometryRequest&) {
+    const Geometry below = inner.front()->geometry();
+    const std::uint64_t start = values.size("start");
+    const std::uint64_t size = values.size("size");
+    // Granules of a discard, blocks and chunks must not shift.
+    const std::uint64_t unit = std::max(below.physical_block_size, below.logical_block_size);
+    if (below.is_zoned())
+        return misfit("offset", "a zoned disk has no parts; leave this filter out");
+    if (start % unit || size % below.logical_block_size)
+        return misfit("start=" + std::to_string(start),
+                      "give whole blocks of " + std::to_string(unit) + " bytes");
+    if (start >= below.size_bytes || size > below.size_bytes - start)
+        return misfit("start=" + std::to_string(start) + ",size=" + std::to_string(size),
+                      "there are " + std::to_string(below.size_bytes) + " bytes");
+    return std::unique_ptr<Target>{std::make_unique<Offset>(std::move(inner.front()), start, size)};
+}
+
+} // namespace
+
+extern const TargetInfo offset_info;
+const TargetInfo offset_info{.name = "offset",
+                             .summary = "the disk is a part of it",
+                             .options = options,
+                             .wrap = wrap,
+                             .least = 1,
+                             .most = 1};
+
+} // namespace ublk::targets

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// The `readonly` filter: nothing that changes the disk gets through, whatever it stands on.
+#include <cerrno>
+
+#include <ublk/filter.h>
+
+namespace ublk::targets {
+
+namespace {
+
+class ReadOnly final : public Filter {
+public:
+    using Filter::Filter;
+
+    Geometry geometry() const override {
+        Geometry geometry = Filter::geometry();
+        geometry.read_only = true;
+        geometry.volatile_cache = false;
+        geometry.fua = false;
+        geometry.discard = {};
+        geometry.max_write_zeroes_bytes = 0;
+        return geometry;
+    }
+
+    Async<Answer> serve(Ring ring, Request request) override {
+        if (!changes_nothing(request.op))
+            co_return -EROFS;
+        co_return co_await next().serve(ring, request);
+    }
+};
+
+Result<std::unique_ptr<Target>> wrap(std::vector<std::unique_ptr<Target>> inner,
+                                     const OptionValues&, const GeometryRequest&) {
+    return std::unique_ptr<Target>{std::make_unique<ReadOnly>(std::move(inner.front()))};
+}
+
+} // namespace
+
+extern const TargetInfo readonly_info;
+const TargetInfo readonly_info{.name = "readonly",
+                               .summary = "nothing changes the disk",
+                               .options = {},
+                               .wrap = wrap,
+                               .least = 1,
+                               .most = 1};
+
+} // namespace ublk::targets
