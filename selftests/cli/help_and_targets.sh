@@ -7,7 +7,7 @@ source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/cli.sh"
 
-verbs=(add del list show resize stop quiesce recover features targets help version)
+verbs=(add del list show resize stop quiesce recover features targets filters help version)
 run_expect 0 ublkd help
 for verb in "${verbs[@]}"; do
     grep -qE "^ +$verb " <<<"$OUT" || fail "help does not know $verb"
@@ -34,7 +34,7 @@ jq -e '[.target.keys[].key] | contains(["file", "direct", "offset", "sizelimit"]
     >/dev/null || fail "$OUT"
 run_expect 0 ublkd targets loop
 [[ $OUT == *sizelimit* ]] || fail "targets loop: $OUT"
-for verb in list features version help targets; do
+for verb in list features version help targets filters; do
     run_expect 0 ublkd "$verb" --json
     jq -e '.schema == 1' <<<"$OUT" >/dev/null || fail "$verb --json: $OUT"
 done

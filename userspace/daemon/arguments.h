@@ -25,6 +25,9 @@ public:
     // flags such as "-n,--number"; unit is what help shows in place of the value
     void option(const char* flags, const char* unit, std::optional<std::string>& value,
                 const char* help);
+    // One value each time it is given.
+    void options(const char* flags, const char* unit, std::vector<std::string>& values,
+                 const char* help);
     void flag(const char* flags, bool& value, const char* help);
 
 private:

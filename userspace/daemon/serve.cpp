@@ -16,7 +16,6 @@
 #include <ublk/retry.h>
 #include <unistd.h>
 
-#include "../targets/registry.h"
 #include "claims.h"
 #include "device.h"
 #include "mounts.h"
@@ -125,6 +124,18 @@ std::vector<std::string> names_of_backings(const std::map<std::string, std::stri
     return file == options.end() ? std::vector<std::string>{} : std::vector{file->second};
 }
 
+// Whoever asked for the target knows its name; errors have those of filters in front.
+Result<std::unique_ptr<Target>> make_target(const targets::Stack& stack,
+                                            const GeometryRequest& geometry) {
+    auto target = targets::build(stack, geometry);
+    const std::string name = stack.target.name + ": ";
+    if (target || !target.error().step.starts_with(name))
+        return target;
+    Error error = target.error();
+    error.step.erase(0, name.size());
+    return error;
+}
+
 void print_remarks(std::string_view target, const BackingRecord& backing) {
     for (const std::string& remark : backing.remarks)
         print_error_line(fmt::format("ublkd: {}: {}", target, remark));
@@ -142,13 +153,14 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
 
     const StateDirectory state(paths);
     ServerRecord record{.number = -1,
-                        .target = std::string(request.target->name),
-                        .options = request.options,
+                        .target = request.stack.target.name,
+                        .options = request.stack.target.options,
                         .server = identify_process(paths, ::getpid()),
                         .started = std::time(nullptr),
                         .mark = *mark,
                         .shared_file = request.shared_file,
-                        .backing = backing};
+                        .backing = backing,
+                        .filters = request.stack.filters};
     // Whatever ends this process from then on: there is no disk that nobody knows to recover.
     options.before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
         record.number = info.number;
@@ -243,16 +255,7 @@ GeometryRequest as_it_is(const Geometry& disk) {
 }
 
 Result<std::unique_ptr<Target>> create_again(const ServerRecord& record, const Geometry& disk) {
-    auto target = targets::find(record.target);
-    if (!target)
-        return target.error();
-    std::vector<std::string> words;
-    for (const auto& [key, value] : record.options)
-        words.push_back(fmt::format("{}={}", key, value));
-    auto values = parse_options((*target)->options, words);
-    if (!values)
-        return values.error();
-    return (*target)->create(*values, as_it_is(disk));
+    return make_target({{record.target, record.options}, {}, record.filters}, as_it_is(disk));
 }
 
 // The kernel closes the ring of a server that was killed some time after its end, and with it the
@@ -329,10 +332,10 @@ std::string describe_server(const Paths& paths, const DeviceInfo& info) {
 
 Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce) {
     const std::vector<Error> missing = become_a_service(paths);
-    auto target = request.target->create(request.values, request.geometry);
+    auto target = make_target(request.stack, request.geometry);
     if (!target)
-        return explain_busy(target.error(), paths, names_of_backings(request.options), no_device,
-                            find_in_driver());
+        return explain_busy(target.error(), paths, names_of_backings(request.stack.target.options),
+                            no_device, find_in_driver());
     shed_file_mode();
     ServeRequest complete = request;
     if (!request.shared_file.empty()) {
@@ -349,7 +352,7 @@ Result<void> serve(const ServeRequest& request, const Paths& paths, const Announ
     auto backing = claim_backings(paths, **target, request.shared_file, no_device);
     if (!backing)
         return backing.error();
-    print_remarks(request.target->name, *backing);
+    print_remarks(request.stack.target.name, *backing);
     if (auto left = leave_surroundings(paths); !left)
         return left;
     return bring_up_and_run(complete, paths, *std::move(target), *backing, [&](const Ready& ready) {

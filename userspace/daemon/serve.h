@@ -5,22 +5,20 @@
 #define UBLKD_SERVE_H
 
 #include <functional>
-#include <map>
 #include <string>
 #include <string_view>
 
 #include <ublk/server.h>
 #include <ublk/target.h>
 
+#include "../targets/stack.h"
 #include "launch.h"
 #include "paths.h"
 
 namespace ublk::daemon {
 
 struct ServeRequest {
-    const TargetInfo* target = nullptr;
-    OptionValues values{};
-    std::map<std::string, std::string> options{}; // as given, for the record
+    targets::Stack stack; // with options as given
     GeometryRequest geometry{};
     ServerOptions server{};
     std::string shared_file{}; // for ServerOptions::shared_memory; empty: none

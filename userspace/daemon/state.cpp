@@ -23,6 +23,13 @@ using nlohmann::ordered_json;
 
 static constexpr int state_schema = 1;
 
+ordered_json filters_json(const std::vector<targets::Layer>& filters) {
+    ordered_json json = ordered_json::array();
+    for (const targets::Layer& filter : filters)
+        json.push_back({{"name", filter.name}, {"options", filter.options}});
+    return json;
+}
+
 static std::string encode(const ServerRecord& record) {
     ordered_json json{{"schema", state_schema},   {"id", record.number},
                       {"target", record.target},  {"options", record.options},
@@ -32,6 +39,7 @@ static std::string encode(const ServerRecord& record) {
     json["mark"] = record.mark;
     json["shmem"] = record.shared_file;
     add_to_json(json, record.backing);
+    json["filters"] = filters_json(record.filters);
     return document_to_text(std::move(json)).dump(2) + "\n";
 }
 
@@ -55,6 +63,10 @@ static std::optional<ServerRecord> decode(const std::string& text) {
         record.mark = json.at("mark").get<std::uint64_t>();
         record.shared_file = json.at("shmem").get<std::string>();
         record.backing = backing_from_json(json);
+        for (const auto& filter : json.value("filters", ordered_json::array())) // younger
+            record.filters.push_back(
+                {filter.at("name").get<std::string>(),
+                 filter.at("options").get<std::map<std::string, std::string>>()});
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;

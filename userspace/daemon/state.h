@@ -10,9 +10,11 @@
 #include <string>
 #include <vector>
 
+#include <nlohmann/json_fwd.hpp>
 #include <ublk/copy_mode.h>
 #include <ublk/result.h>
 
+#include "../targets/stack.h"
 #include "backing_record.h"
 #include "paths.h"
 #include "process.h"
@@ -29,7 +31,11 @@ struct ServerRecord {
     std::uint64_t mark = 0; // DeviceInfo::mark, which tells this device from others of its number
     std::string shared_file{}; // of memory shared with users; empty: none
     BackingRecord backing{};
+    std::vector<targets::Layer> filters{}; // in front of the target, outermost first
 };
+
+// [{"name", "options"}]
+nlohmann::ordered_json filters_json(const std::vector<targets::Layer>& filters);
 
 class StateDirectory {
 public:

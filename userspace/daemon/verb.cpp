@@ -27,6 +27,11 @@ void Arguments::option(const char* flags, const char* unit, std::optional<std::s
     app_.add_option(flags, value, help)->type_name(unit);
 }
 
+void Arguments::options(const char* flags, const char* unit, std::vector<std::string>& values,
+                        const char* help) {
+    app_.add_option(flags, values, help)->type_name(unit)->allow_extra_args(false);
+}
+
 void Arguments::flag(const char* flags, bool& value, const char* help) {
     app_.add_flag(flags, value, help);
 }
@@ -35,7 +40,7 @@ Verbs make_verbs() {
     Verbs verbs;
     for (auto make :
          {make_add, make_del, make_list, make_show, make_resize, make_stop, make_quiesce,
-          make_recover, make_features, make_targets, make_help, make_version})
+          make_recover, make_features, make_targets, make_filters, make_help, make_version})
         verbs.push_back(make());
     return verbs;
 }

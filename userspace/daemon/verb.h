@@ -53,6 +53,7 @@ std::unique_ptr<Verb> make_quiesce();
 std::unique_ptr<Verb> make_recover();
 std::unique_ptr<Verb> make_features();
 std::unique_ptr<Verb> make_targets();
+std::unique_ptr<Verb> make_filters();
 std::unique_ptr<Verb> make_help();
 std::unique_ptr<Verb> make_version();
 

@@ -90,6 +90,9 @@ public:
         arguments.word("TARGET", target_, "what the device is made of; see ublkd targets",
                        Need::required);
         arguments.words("KEY=VALUE", words_, "options of the target");
+        arguments.options("--filter", "NAME[:K=V,...]", filters_,
+                          "stands in front of the target, the first given outermost; see ublkd "
+                          "filters");
         arguments.option("-n,--number", "N", number_,
                          "make /dev/ublkbN (default: the first free one)");
         arguments.option("-q,--queues", "N", queues_,
@@ -166,8 +169,7 @@ private:
         const auto words = with_lasting_names(**target, words_);
         if (!words)
             return in_context(target_, words.error());
-        auto values = parse_options((*target)->options, *words);
-        if (!values)
+        if (auto values = parse_options((*target)->options, *words); !values)
             return in_context(target_, values.error());
 
         auto geometry = geometry_request();
@@ -179,7 +181,31 @@ private:
         auto shared_file = shared_file_ ? absolute_name("--shmem", *shared_file_) : std::string{};
         if (!shared_file)
             return shared_file.error();
-        return ServeRequest{*target, *values, split(*words), *geometry, *server, *shared_file};
+        auto filters = parse_filters();
+        if (!filters)
+            return filters.error();
+        targets::Stack stack{{target_, split(*words)}, {}, *std::move(filters)};
+        return ServeRequest{std::move(stack), *geometry, *server, *shared_file};
+    }
+
+    Result<std::vector<targets::Layer>> parse_filters() const {
+        std::vector<targets::Layer> layers;
+        for (const std::string& text : filters_) {
+            auto layer = targets::parse_filter(text);
+            if (!layer)
+                return layer.error();
+            const TargetInfo& info = **targets::find_filter(layer->name);
+            for (auto& [key, value] : layer->options) {
+                if (find_option(info, key)->type != OptionType::path)
+                    continue;
+                auto lasting = lasting_name(key, value);
+                if (!lasting)
+                    return in_context(layer->name, lasting.error());
+                value = *lasting;
+            }
+            layers.push_back(*std::move(layer));
+        }
+        return layers;
     }
 
     Result<GeometryRequest> geometry_request() const {
@@ -228,6 +254,7 @@ private:
 
     std::string target_;
     std::vector<std::string> words_;
+    std::vector<std::string> filters_;
     std::optional<std::string> number_;
     std::optional<std::string> queues_;
     std::optional<std::string> depth_;

@@ -90,6 +90,7 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     json.erase("pid");
     json["server"] = server_json(context.paths, device);
     json["options"] = device.record ? ordered_json(device.record->options) : ordered_json{};
+    json["filters"] = device.record ? filters_json(device.record->filters) : ordered_json::array();
     json["backing"] = device.record ? backing_json(device.record->backing) : ordered_json{};
     json["queues"] = info.queues;
     json["depth"] = info.depth;
@@ -105,6 +106,14 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     return json;
 }
 
+// As --filter takes it.
+std::string plain_filter(const ordered_json& filter) {
+    if (!filter.contains("name") || !filter.contains("options"))
+        return filter.dump();
+    return targets::format_filter({filter["name"].get<std::string>(),
+                                   filter["options"].get<std::map<std::string, std::string>>()});
+}
+
 std::string plain(const ordered_json& value) {
     if (value.is_null())
         return "-";
@@ -116,7 +125,7 @@ std::string plain(const ordered_json& value) {
         return value.dump();
     std::vector<std::string> words;
     for (const auto& element : value)
-        words.push_back(plain(element));
+        words.push_back(element.is_object() ? plain_filter(element) : plain(element));
     return words.empty() ? "-" : fmt::format("{}", fmt::join(words, " "));
 }
 

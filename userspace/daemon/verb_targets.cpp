@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// `ublkd targets`: what a device can be made of, and with which keys.
+// `ublkd targets` and `ublkd filters`: what a device can be made of, and with which keys.
+#include <span>
 #include <string>
+#include <string_view>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -37,60 +39,93 @@ std::string key_table(const TargetInfo& target) {
     return format_table(rows);
 }
 
-class Targets final : public Verb {
+// What there is of one kind.
+struct Catalog {
+    std::string_view name; // of the verb, and in JSON
+    std::string_view summary;
+    std::string_view one; // in JSON
+    std::string_view heading;
+    std::string_view help; // of the verb's argument
+    std::span<const TargetInfo* const> (*all)();
+    Result<const TargetInfo*> (*find)(std::string_view name);
+    std::span<const targets::MissingTarget> (*missing)();
+};
+
+constexpr Catalog targets_catalog{"targets",
+                                  "list the targets, or the keys of one",
+                                  "target",
+                                  "TARGET",
+                                  "target to explain",
+                                  targets::all,
+                                  targets::find,
+                                  targets::missing};
+constexpr Catalog filters_catalog{
+    "filters",
+    "list the filters that can stand in front of a target, or the keys of one",
+    "filter",
+    "FILTER",
+    "filter to explain",
+    targets::filters,
+    targets::find_filter,
+    [] { return std::span<const targets::MissingTarget>{}; }};
+
+class Browse final : public Verb {
 public:
-    std::string_view name() const override { return "targets"; }
-    std::string_view summary() const override { return "list the targets, or the keys of one"; }
+    explicit Browse(const Catalog& catalog) : catalog_(catalog) {}
+
+    std::string_view name() const override { return catalog_.name; }
+    std::string_view summary() const override { return catalog_.summary; }
 
     void declare(Arguments& arguments) override {
-        arguments.word("NAME", target_, "target to explain", Need::optional);
+        arguments.word("NAME", chosen_, catalog_.help.data(), Need::optional);
     }
 
     Result<Exit> run(const Context& context) override {
-        if (target_.empty()) {
+        if (chosen_.empty()) {
             if (context.json)
                 print_json(list_json());
             else
                 print(list_table());
             return Exit::ok;
         }
-        auto target = targets::find(target_);
-        if (!target)
-            return target.error();
+        auto info = catalog_.find(chosen_);
+        if (!info)
+            return info.error();
         if (context.json)
-            print_json({{"target", describe(**target)}});
+            print_json({{std::string(catalog_.one), describe(**info)}});
         else
-            print(fmt::format("{}: {}\n{}", (*target)->name, (*target)->summary,
-                              key_table(**target)));
+            print(fmt::format("{}: {}\n{}", (*info)->name, (*info)->summary, key_table(**info)));
         return Exit::ok;
     }
 
 private:
-    static ordered_json list_json() {
+    ordered_json list_json() const {
         ordered_json built = ordered_json::array();
-        for (const TargetInfo* target : targets::all())
-            built.push_back(describe(*target));
+        for (const TargetInfo* info : catalog_.all())
+            built.push_back(describe(*info));
         ordered_json missing = ordered_json::array();
-        for (const auto& target : targets::missing())
+        for (const auto& target : catalog_.missing())
             missing.push_back({{"name", target.name}, {"reason", target.reason}});
-        return {{"targets", built}, {"missing", missing}};
+        return {{std::string(catalog_.name), built}, {"missing", missing}};
     }
 
-    static std::string list_table() {
-        std::vector<Row> rows{{"TARGET", "SUMMARY"}};
-        for (const TargetInfo* target : targets::all())
-            rows.push_back({std::string(target->name), std::string(target->summary)});
-        for (const auto& target : targets::missing())
+    std::string list_table() const {
+        std::vector<Row> rows{{std::string(catalog_.heading), "SUMMARY"}};
+        for (const TargetInfo* info : catalog_.all())
+            rows.push_back({std::string(info->name), std::string(info->summary)});
+        for (const auto& target : catalog_.missing())
             rows.push_back(
                 {std::string(target.name), fmt::format("not in this build: {}", target.reason)});
         return format_table(rows);
     }
 
-    std::string target_;
+    const Catalog& catalog_;
+    std::string chosen_;
 };
 
 } // namespace
 
-std::unique_ptr<Verb> make_targets() { return std::make_unique<Targets>(); }
+std::unique_ptr<Verb> make_targets() { return std::make_unique<Browse>(targets_catalog); }
+std::unique_ptr<Verb> make_filters() { return std::make_unique<Browse>(filters_catalog); }
 
 } // namespace ublk::daemon

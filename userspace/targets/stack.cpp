@@ -121,6 +121,21 @@ Result<Layer> parse_filter(std::string_view text) {
     return parse_layer(**info, split(words, ','));
 }
 
+std::string format_filter(const Layer& layer) {
+    std::string text = layer.name;
+    const char* separator = ":";
+    for (const auto& [key, value] : layer.options) {
+        text.append(separator).append(key).append("=");
+        for (const char character : value) {
+            if (character == ',' || character == '\\')
+                text += '\\';
+            text += character;
+        }
+        separator = ",";
+    }
+    return text;
+}
+
 Result<Layer> parse_target(std::string_view name, const std::vector<std::string>& words) {
     auto info = find(name);
     if (!info)
@@ -171,7 +186,7 @@ std::string describe(const Stack& stack) {
         text += filter.name + ",";
     text += stack.target.name;
     for (std::size_t i = 0; i < stack.children.size(); ++i)
-        text += (i ? "," : "(") + describe(stack.children[i]);
+        text.append(i ? "," : "(").append(describe(stack.children[i]));
     return stack.children.empty() ? text : text + ")";
 }
 

@@ -32,6 +32,8 @@ struct Stack {
 // "NAME" or "NAME:key=value,key=value"; a comma in a value is written as "\,". Options whose values
 // are paths are made absolute.
 Result<Layer> parse_filter(std::string_view text);
+// The same the other way round.
+std::string format_filter(const Layer& layer);
 // "NAME key=value key=value"; a space in a word is written as "\ ".
 Result<Stack> parse_child(std::string_view text);
 Result<Layer> parse_target(std::string_view name, const std::vector<std::string>& words);

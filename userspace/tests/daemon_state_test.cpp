@@ -42,7 +42,8 @@ protected:
                               .length = 4},
                              {.kind = Identity::Kind::disk, .start = 512, .somewhere = true}}}},
                           false,
-                          {"slow"}}};
+                          {"slow"}},
+                         {{"delay", {{"read", "1ms"}}}, {"readonly"}}};
 
     void SetUp() override { ASSERT_TRUE(state_.create()); }
 
@@ -72,6 +73,7 @@ TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
     EXPECT_EQ(backing.uses[0].things, record_.backing.uses[0].things);
     EXPECT_EQ(backing.direct, false);
     EXPECT_EQ(backing.remarks, record_.backing.remarks);
+    EXPECT_EQ((*read)->filters, record_.filters);
 }
 
 TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
@@ -81,6 +83,9 @@ TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
     EXPECT_EQ(json.at("id"), 7);
     EXPECT_EQ(json.at("target"), "loop");
     EXPECT_EQ(json.at("options").at("direct"), "no");
+    EXPECT_EQ(json.at("filters").at(0).at("name"), "delay");
+    EXPECT_EQ(json.at("filters").at(0).at("options").at("read"), "1ms");
+    EXPECT_EQ(json.at("filters").at(1).at("options").size(), 0U);
     EXPECT_EQ(json.at("pid"), 42);
     EXPECT_EQ(json.at("started"), 1700000000);
 }
@@ -95,6 +100,16 @@ TEST_F(StateDirectoryTest, RecordOfBeforeThereWereIdentitiesCanBeRead) {
     ASSERT_TRUE(read);
     EXPECT_TRUE((*read)->backing.uses.empty());
     EXPECT_EQ((*read)->backing.direct, std::nullopt);
+}
+
+TEST_F(StateDirectoryTest, RecordOfBeforeThereWereFiltersCanBeRead) {
+    ASSERT_TRUE(state_.write(record_));
+    auto json = nlohmann::ordered_json::parse(*read_file(state_.file(7)));
+    json.erase("filters");
+    directory_.write("state/7.json", json.dump());
+    const auto read = state_.read(7);
+    ASSERT_TRUE(read);
+    EXPECT_TRUE((*read)->filters.empty());
 }
 
 TEST_F(StateDirectoryTest, HasNoRecordOfAnUnknownDevice) {

@@ -12,6 +12,7 @@ namespace ublk::daemon {
 namespace {
 
 using testing::HasSubstr;
+using testing::Not;
 using testing::StartsWith;
 
 struct Outcome {
@@ -64,6 +65,10 @@ TEST_F(CommandLine, WrongUsageIsOneLineThatSaysWhatIsWrong) {
     expect_usage_error({"add", "null", "--recovery", "on"}, "off, queue, reissue, fail");
     expect_usage_error({"add", "null", "--copy", "fast"}, "driver, user, zero, shmem");
     expect_usage_error({"add", "null", "--shmem", "/proc/self/status"}, "/dev/shm");
+    expect_usage_error({"add", "null", "--filter"}, "--filter");
+    expect_usage_error({"add", "null", "--filter", "delay:read=fast"}, "delay: option read=fast");
+    expect_usage_error({"add", "null", "--filter", "delay:reed=1s"}, "known options: read");
+    expect_usage_error({"add", "null", "--filter", "readonly", "siz=1G"}, "known options: size");
     expect_usage_error({"resize"}, "DEV");
     expect_usage_error({"resize", "0"}, "SIZE");
     expect_usage_error({"resize", "0", "1Q"}, "suffix K, M, G or T, or auto");
@@ -100,12 +105,58 @@ TEST_F(CommandLine, MissingBackingIsToldByTheParent) {
     EXPECT_FALSE(std::filesystem::exists(directory_.path("state")));
 }
 
+TEST_F(CommandLine, UnknownFilterIsMissing) {
+    const Outcome outcome = run({"add", "null", "--filter", "delya"});
+    EXPECT_EQ(outcome.exit, Exit::missing);
+    EXPECT_THAT(outcome.errors, HasSubstr("filters: delay, error, "));
+}
+
+// The stack is built in the order in which it is told, the last filter next to the target.
+TEST_F(CommandLine, ErrorOfAFilterNamesIt) {
+    const std::vector<std::string> add{"add",
+                                       "null",
+                                       "size=2M",
+                                       "--filter",
+                                       "readonly",
+                                       "--filter",
+                                       "offset:start=1M",
+                                       "--filter",
+                                       "offset:start=3M"};
+    const Outcome outcome = run(add);
+    EXPECT_NE(outcome.exit, Exit::ok);
+    EXPECT_THAT(outcome.errors, StartsWith("ublkd: add: null: offset: start="));
+    EXPECT_THAT(outcome.errors, HasSubstr("3"));
+    EXPECT_FALSE(std::filesystem::exists(directory_.path("state")));
+    auto without = add;
+    without.resize(add.size() - 2);
+    EXPECT_THAT(run(without).errors, Not(HasSubstr("offset: ")));
+}
+
+TEST_F(CommandLine, ErrorOfATargetBehindAFilterIsTheTargets) {
+    const Outcome outcome =
+        run({"add", "loop", "--filter", "delay:read=1ms", "file=" + directory_.path("none")});
+    EXPECT_EQ(outcome.exit, Exit::missing);
+    EXPECT_THAT(outcome.errors, StartsWith("ublkd: add: loop: file=/"));
+}
+
+TEST_F(CommandLine, FiltersAreListedWithTheirKeys) {
+    EXPECT_THAT(run({"filters"}).output, HasSubstr("readonly"));
+    EXPECT_THAT(run({"filters"}).output, Not(HasSubstr("loop")));
+    EXPECT_THAT(run({"filters", "rate"}).output, HasSubstr("requests"));
+    const auto json = nlohmann::json::parse(run({"filters", "--json"}).output);
+    EXPECT_EQ(json.at("schema"), 1);
+    EXPECT_GE(json.at("filters").size(), 6U);
+    const auto one = nlohmann::json::parse(run({"filters", "offset", "--json"}).output);
+    EXPECT_EQ(one.at("filter").at("keys").at(0).at("key"), "start");
+    EXPECT_EQ(run({"filters", "loop"}).exit, Exit::missing);
+}
+
 TEST_F(CommandLine, HelpListsVerbs) {
     for (const char* word : {"help", "--help", "-h"}) {
         const Outcome outcome = run({word});
         EXPECT_EQ(outcome.exit, Exit::ok);
         for (const char* verb : {"add", "del", "list", "show", "resize", "stop", "quiesce",
-                                 "recover", "features", "targets", "version"})
+                                 "recover", "features", "targets", "filters", "version"})
             EXPECT_THAT(outcome.output, HasSubstr(verb));
     }
 }

@@ -177,6 +177,8 @@ TEST(Stack, IsDescribedFromTheOutside) {
 TEST(Stack, WordsCanHoldWhatSeparatesThem) {
     EXPECT_EQ(parse_filter("log:file=/a\\,b")->options.at("file"), "/a,b");
     EXPECT_EQ(parse_child("loop file=/a\\ b")->target.options.at("file"), "/a b");
+    for (const char* text : {"readonly", "delay:read=1ms,write=2ms", "log:file=/a\\,b\\\\c"})
+        EXPECT_EQ(format_filter(*parse_filter(text)), text);
 }
 
 TEST(Stack, RecoversOnlyWhatHasTheSizeOfTheDisk) {
