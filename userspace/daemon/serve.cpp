@@ -141,6 +141,21 @@ void print_remarks(std::string_view target, const BackingRecord& backing) {
         print_error_line(fmt::format("ublkd: {}: {}", target, remark));
 }
 
+// Without the number and the server.
+ServerRecord record_of(const ServeRequest& request, const BackingRecord& backing,
+                       std::uint64_t mark) {
+    ServerRecord record;
+    record.number = -1;
+    record.target = request.stack.target.name;
+    record.options = request.stack.target.options;
+    record.started = std::time(nullptr);
+    record.mark = mark;
+    record.shared_file = request.shared_file;
+    record.backing = backing;
+    record.filters = request.stack.filters;
+    return record;
+}
+
 Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
                               std::unique_ptr<Target> target, const BackingRecord& backing,
                               const Announce& announce) {
@@ -152,15 +167,8 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
     options.mark = *mark;
 
     const StateDirectory state(paths);
-    ServerRecord record{.number = -1,
-                        .target = request.stack.target.name,
-                        .options = request.stack.target.options,
-                        .server = identify_process(paths, ::getpid()),
-                        .started = std::time(nullptr),
-                        .mark = *mark,
-                        .shared_file = request.shared_file,
-                        .backing = backing,
-                        .filters = request.stack.filters};
+    ServerRecord record = record_of(request, backing, *mark);
+    record.server = identify_process(paths, ::getpid());
     // Whatever ends this process from then on: there is no disk that nobody knows to recover.
     options.before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
         record.number = info.number;
