@@ -49,11 +49,12 @@ dev=$(add_dev loop file="$image.hard")
 del_dev "$dev"
 
 # One that cannot be recovered is free with its server's death.
-dev=$(add_dev loop file="$image")
-kill_server "$dev"
+dead=$(add_dev loop file="$image")
+kill_server "$dead"
 wait_until 10 flock --nonblock "$image" true || fail "the dead server keeps its file"
 dev=$(add_dev loop file="$image.hard")
 del_dev "$dev"
+del_dev "$dead"
 
 # Readers share, and keep writers away.
 dev=$(add_dev loop file="$image" --read-only --recovery queue)

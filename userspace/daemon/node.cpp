@@ -143,7 +143,7 @@ Result<void> wait_for_node(const Paths& paths, const Ready& ready, Deadline dead
         return with_what_keeps(Error{ETIMEDOUT, "open " + paths.block_node(ready.number),
                                      "its server does not answer reads; does the backing?"},
                                paths, ready.server);
-    const Result<void> usable = found.get();
+    Result<void> usable = found.get();
     if (usable)
         return usable;
     if (!server->alive())

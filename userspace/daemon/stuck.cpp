@@ -91,7 +91,7 @@ std::string what_keeps(const Paths& paths, pid_t pid) {
     if (const std::string freezer = freezer_of(paths, pid); !freezer.empty())
         return fmt::format("{} is frozen by its cgroup: echo 0 > {}", who, freezer);
     for (const std::string& id : list_directory(process + "/task")) {
-        const std::string thread = process + "/task/" + id;
+        const std::string thread = fmt::format("{}/task/{}", process, id);
         switch (state_of(thread)) {
         case 'T':
             return fmt::format("{} is stopped (T): kill -CONT {}", who, pid);
