@@ -19,8 +19,8 @@ dev=$(add_dev loop file="$(make_image disk 16M)" --recovery queue)
 server=$(server_pid "$dev")
 on_exit eval "kill -CONT $server 2>/dev/null || :"
 kill -STOP "$server"
-expect_blamed "server $server is stopped \(T\): kill -CONT $server" resize "$dev" 8M --shrink
-expect_blamed "server $server is stopped \(T\): kill -CONT $server" stop "$dev"
+expect_blamed "process $server \(ublkd\) is stopped \(T\): kill -CONT $server" resize "$dev" 8M --shrink
+expect_blamed "process $server \(ublkd\) is stopped \(T\): kill -CONT $server" stop "$dev"
 kill -CONT "$server"
 wait_until 30 process_is_gone "$server" || fail "the server does not end when it can"
 expect_nothing_left
@@ -34,7 +34,7 @@ server=$(server_pid "$dev")
 echo "$server" >"$group/cgroup.procs"
 echo 1 >"$group/cgroup.freeze"
 on_exit eval "echo 0 >$group/cgroup.freeze"
-expect_blamed "server $server is frozen by its cgroup: echo 0 > $group/cgroup.freeze" stop "$dev"
+expect_blamed "process $server \(ublkd\) is frozen by its cgroup: echo 0 > $group/cgroup.freeze" stop "$dev"
 echo 0 >"$group/cgroup.freeze"
 wait_until 30 process_is_gone "$server" || fail "the server does not end when it can"
 expect_nothing_left
