@@ -9,19 +9,27 @@ source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/stress.sh"
 source "$(dirname "$0")/../lib/failures.sh"
 
-# With the first time that is not the dynamic linker's, and what the kernel could have to say.
-calls=(openat:14:EMFILE openat:14:ENOMEM mmap:40:ENOMEM read:10:EIO newfstatat:12:ENOMEM
-    clone3:1:EAGAIN clone:1:EAGAIN socketpair:1:EMFILE socket:1:EMFILE eventfd2:1:EMFILE
-    signalfd4:1:EMFILE io_uring_setup:1:ENOMEM io_uring_register:1:ENOMEM io_uring_enter:1:EAGAIN
-    pidfd_open:1:EMFILE rename:1:ENOSPC mkdir:1:ENOSPC ioctl:1:EIO unshare:1:ENOMEM mount:1:ENOMEM
-    getrandom:2:EAGAIN fallocate:1:ENOSPC flock:1:ENOLCK bind:1:ENOSPC listen:1:EADDRINUSE
-    inotify_init1:1:EMFILE inotify_add_watch:1:ENOSPC poll:1:ENOMEM
-    sendto:1:ENOBUFS recvfrom:1:ENOMEM getdents64:1:ENOMEM chdir:1:EACCES mlockall:1:ENOMEM
-    prctl:1:EPERM prlimit64:3:EPERM sched_setaffinity:1:EINVAL setsid:1:EPERM)
+# And what the kernel could have to say.
+calls=(openat:EMFILE openat:ENOMEM mmap:ENOMEM read:EIO newfstatat:ENOMEM
+    clone3:EAGAIN clone:EAGAIN socketpair:EMFILE socket:EMFILE eventfd2:EMFILE
+    signalfd4:EMFILE io_uring_setup:ENOMEM io_uring_register:ENOMEM io_uring_enter:EAGAIN
+    pidfd_open:EMFILE rename:ENOSPC mkdir:ENOSPC ioctl:EIO unshare:ENOMEM mount:ENOMEM
+    getrandom:EAGAIN fallocate:ENOSPC flock:ENOLCK bind:ENOSPC listen:EADDRINUSE
+    inotify_init1:EMFILE inotify_add_watch:ENOSPC poll:ENOMEM
+    sendto:ENOBUFS recvfrom:ENOMEM getdents64:ENOMEM chdir:EACCES mlockall:ENOMEM
+    prctl:EPERM prlimit64:EPERM sched_setaffinity:EINVAL setsid:EPERM)
+
+# Nothing can be done about what is refused before main() is reached, to the dynamic linker and to the
+# constructors of libraries. The verb that does least makes about as many calls as those.
+strace -f -qq -o "$UBLK_TEST_DIR/start" ublkd version >"$UBLK_TEST_DIR/version"
+calls_of_the_start() {
+    grep -c "^[0-9]* *$1(" "$UBLK_TEST_DIR/start" || :
+}
 
 refused() {
-    local call first error
-    IFS=: read -r call first error <<<"${calls[RANDOM % ${#calls[@]}]}"
+    local call error first
+    IFS=: read -r call error <<<"${calls[RANDOM % ${#calls[@]}]}"
+    first=$(($(calls_of_the_start "$call") + 1))
     echo "$call $error" >>"$UBLK_TEST_DIR/refused"
     strace -D -f -qq -o /dev/null -e trace="$call" \
         -e inject="$call:error=$error:when=$((first + RANDOM % 4))" ublkd "$@"

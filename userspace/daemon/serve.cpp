@@ -11,6 +11,7 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <ublk/control.h>
 #include <ublk/retry.h>
@@ -76,6 +77,9 @@ Result<void> leave_surroundings(const Paths& paths) {
 
 // The first thing that a server does. Returns what it cannot have.
 std::vector<Error> become_a_service(const Paths& paths) {
+    // Before there is any ring, also one that only asks the driver something: its threads inherit
+    // it. The library insists on it, and says so.
+    ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
     std::vector<Error> missing = shed_inheritance();
     for (const Error& error : keep_memory(paths))
         missing.push_back(error);
