@@ -28,6 +28,8 @@ constexpr std::uint64_t patience_mark = std::uint64_t{1} << 60;
 constexpr std::uint64_t pause_mark = std::uint64_t{1} << 59;
 // On the address of an operation: it is its limit that is over.
 constexpr std::uint64_t limit_mark = 1;
+constexpr std::uint64_t any_mark =
+    command_mark | move_mark | bell_mark | patience_mark | pause_mark | limit_mark;
 
 // How long requests may take after the server was asked to end.
 constexpr __kernel_timespec patience{.tv_sec = 1, .tv_nsec = 0};
@@ -249,6 +251,9 @@ void Queue::enter(unsigned wait) {
 void Queue::handle(std::uint64_t user_data, int result) {
     if (user_data & command_mark)
         handle_command(static_cast<unsigned>(user_data & ~command_mark), result);
+    else if (!(user_data & any_mark))
+        // NOLINTNEXTLINE(performance-no-int-to-ptr): the ring carries integers only
+        handle_operation(*reinterpret_cast<RingOperation*>(user_data), result);
     else if (user_data & move_mark)
         handle_move(tags_[user_data & ~move_mark], result);
     else if (user_data & bell_mark)
@@ -257,10 +262,8 @@ void Queue::handle(std::uint64_t user_data, int result) {
         end_now();
     else if (user_data & pause_mark)
         try_again();
-    else if (user_data & limit_mark) // NOLINTNEXTLINE(performance-no-int-to-ptr)
+    else // NOLINTNEXTLINE(performance-no-int-to-ptr)
         handle_limit(*reinterpret_cast<RingOperation*>(user_data & ~limit_mark), result);
-    else // NOLINTNEXTLINE(performance-no-int-to-ptr): the ring carries integers only
-        handle_operation(*reinterpret_cast<RingOperation*>(user_data), result);
 }
 
 void Queue::handle_command(unsigned tag, int result) {

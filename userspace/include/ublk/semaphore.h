@@ -55,7 +55,7 @@ public:
         Taking* next_ = nullptr;
     };
 
-    explicit Semaphore(unsigned units) noexcept : most_(units), free_(units) {}
+    explicit Semaphore(unsigned units) noexcept : free_(units) {}
     Semaphore(const Semaphore&) = delete;
     Semaphore& operator=(const Semaphore&) = delete;
 
@@ -68,7 +68,6 @@ private:
     void give_back(unsigned units) noexcept;
     Taking* next_to_go() noexcept;
 
-    unsigned most_;
     std::mutex state_{};
     // Guarded by state_.
     unsigned free_;
