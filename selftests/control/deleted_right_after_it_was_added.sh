@@ -4,10 +4,11 @@
 # A device is deleted right after it was added, while udev and what it starts look into it: they are
 # waited for, not taken for users. Most of it on a machine that has much installed that does.
 source "$(dirname "$0")/../lib.sh"
+source "$(dirname "$0")/../lib/stress.sh"
 
 cycles=20
 if [ "${UBLK_FULL_MACHINE:-no}" = yes ]; then
-    cycles=200
+    cycles=$(amount 40 200)
     for rule in 69-bcache 69-lvm 64-md-raid-assembly 60-multipath; do
         [ -e "/usr/lib/udev/rules.d/$rule.rules" ] || fail "udev lacks the rules $rule"
     done
