@@ -84,7 +84,7 @@ struct Unit {
     std::string_view suffix;
     std::uint64_t nanoseconds;
 };
-constexpr Unit units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1000 * 1000}, {"s", 1000 * 1000 * 1000}};
+constexpr Unit units[] = {{"ns", 1}, {"us", 1000}, {"ms", 1'000'000}, {"s", 1'000'000'000}};
 constexpr std::uint64_t longest_duration = std::uint64_t{3600} * 1000 * 1000 * 1000;
 
 } // namespace

@@ -65,7 +65,7 @@ Result<Layer> parse_layer(const TargetInfo& info, const std::vector<std::string>
 Result<OptionValues> values_of(const TargetInfo& info, const Layer& layer) {
     std::vector<std::string> words;
     for (const auto& [key, value] : layer.options)
-        words.push_back(key + "=" + value);
+        words.emplace_back(key).append("=").append(value);
     auto values = parse_options(info.options, words);
     return values ? values : Result<OptionValues>{in_layer(layer.name, values.error())};
 }
