@@ -33,21 +33,6 @@ struct faults {
 	struct raw_shared *shared;
 };
 
-/* Pages that never come; -1 without them. */
-static int no_pages(void *place, size_t bytes)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = { .start = (unsigned long)place, .len = bytes },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range))
-		return -1;
-	return fd;
-}
-
 /* Tells of the faults, and answers none. */
 static void *watch(void *argument)
 {
@@ -63,7 +48,7 @@ static void serve_without_memory(struct raw_device *device, struct raw_shared *s
 				 unsigned int ring_flags)
 {
 	char *memory = raw_pages(DEPTH * BYTES);
-	struct faults faults = { no_pages(memory, DEPTH * BYTES), shared };
+	struct faults faults = { raw_no_pages(memory, DEPTH * BYTES), shared };
 	struct raw_server server;
 	pthread_t thread;
 	unsigned int tag;
@@ -205,7 +190,7 @@ static void ask_without_memory(int id, struct raw_shared *shared)
 	struct raw_ring ring;
 	unsigned int i;
 
-	if (no_pages(memory, BYTES) < 0 || control < 0 ||
+	if (raw_no_pages(memory, BYTES) < 0 || control < 0 ||
 	    raw_ring_open(&ring, ASKERS, IORING_SETUP_SQE128))
 		_exit(1);
 	for (i = 0; i < ASKERS / 4; i++) {

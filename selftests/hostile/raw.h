@@ -280,5 +280,7 @@ void raw_show_waiters(void);
 long long raw_now_ms(void);
 void raw_pause(void);
 void *raw_pages(size_t bytes);
+/* Pages that never come: -1 without them, or a file that tells when they are missed. */
+int raw_no_pages(void *place, size_t bytes);
 
 #endif

@@ -24,21 +24,6 @@
 #define SHARED (1 << 20)
 #define A_WHILE 300	/* milliseconds; what could end at once has ended then */
 
-/* Pages that never come: -1 without them, or a file that tells when they are missed. */
-static int no_pages(void *place, size_t bytes)
-{
-	struct uffdio_api api = { .api = UFFD_API };
-	struct uffdio_register range = {
-		.range = { .start = (unsigned long)place, .len = bytes },
-		.mode = UFFDIO_REGISTER_MODE_MISSING,
-	};
-	int fd = syscall(__NR_userfaultfd, O_CLOEXEC);
-
-	if (fd < 0 || ioctl(fd, UFFDIO_API, &api) || ioctl(fd, UFFDIO_REGISTER, &range))
-		return -1;
-	return fd;
-}
-
 struct hole {
 	char *memory;
 	int fd;
@@ -62,7 +47,7 @@ static void make_hole(struct hole *hole, struct raw_shared *shared)
 
 	hole->shared = shared;
 	hole->memory = raw_pages(BYTES);
-	hole->fd = no_pages(hole->memory, BYTES);
+	hole->fd = raw_no_pages(hole->memory, BYTES);
 	if (hole->fd < 0 || pthread_create(&thread, NULL, watch, hole))
 		_exit(1);
 }
