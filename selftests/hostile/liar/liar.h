@@ -162,6 +162,7 @@ void report_complaint(const char *format, ...) __attribute__((format(printf, 1, 
 void report_await(void);
 void report_print(const char *title);
 /* A run after which a kind of operation, or of check, is missing has proved nothing. */
+const char *report_missing(void);
 void report_check(void);
 /* If something was found, tell what, and how to see it again. Returns whether it was. */
 bool report_found(uint64_t seed, unsigned long operations, unsigned int epoch);

@@ -10,6 +10,8 @@
 
 #include "liar.h"
 
+#define MORE_SEEDS 5
+
 struct options {
 	uint64_t seed;
 	unsigned long seeds;
@@ -124,13 +126,19 @@ static void run_seed(const struct options *options, uint64_t seed)
 		printf("# and with what was kept before it: --kept kept-%" PRIu64 "\n", seed);
 }
 
-/* Returns whether something was found. */
+/*
+ * Returns whether something was found. What a seed's processes come to do within its operations depends
+ * on their speed, too: one that refuses itself quickly can use up all of them. Such a run goes on for
+ * some seeds more until it proves something.
+ */
 static bool run_all(const struct options *options)
 {
 	long long start = raw_now_ms();
 	unsigned long i;
 
 	for (i = 0; i < options->seeds && !shared->failed; i++)
+		run_seed(options, options->seed + i);
+	for (; i < options->seeds + MORE_SEEDS && !shared->failed && report_missing(); i++)
 		run_seed(options, options->seed + i);
 	printf("# %lu seeds in %lld s\n", i, (raw_now_ms() - start) / 1000);
 	if (shared->failed)
