@@ -6,12 +6,14 @@
 PACKAGES_build=(build-essential bc cmake ninja-build pkg-config python3 clang
     linux-headers-amd64 linux-headers-6.12-amd64
     liburing-dev libbpf-dev libfmt-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev
-    libmount-dev libudev-dev libgtest-dev libgmock-dev libbenchmark-dev)
+    libmount-dev libudev-dev libnbd-dev libgtest-dev libgmock-dev libbenchmark-dev
+    nbdkit qemu-utils gnutls-bin)
 
 # What runs in the guest comes from the machine too, its root file system being the guest's.
 # shellcheck disable=SC2034
 PACKAGES_vm=(busybox-static cpio kmod udev xz-utils zstd e2fsprogs util-linux iproute2 procps
-    fio fdisk jq strace bpftrace xfsprogs btrfs-progs dmsetup)
+    fio fdisk jq strace bpftrace xfsprogs btrfs-progs dmsetup
+    nbdkit nbd-client)
 
 # shellcheck disable=SC2034
 PACKAGES_toolchain=(kmod util-linux xz-utils zstd)

@@ -3,8 +3,9 @@
 #include "mounts.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
+#include <filesystem>
+#include <system_error>
 
 #include <sched.h>
 #include <sys/mount.h>
@@ -18,8 +19,15 @@ static bool lies_below(const std::string& path, const std::string& directory) {
     return directory == "/" || path == directory || path.starts_with(directory + "/");
 }
 
-std::vector<std::string> mounts_to_drop(const std::string& mountinfo, const Paths& paths) {
-    const std::array needed = {paths.dev, paths.proc, paths.sys, paths.state};
+std::vector<std::string> mounts_to_drop(const std::string& mountinfo, const Paths& paths,
+                                        const std::vector<std::string>& kept) {
+    std::vector<std::string> needed{paths.dev, paths.proc, paths.sys, paths.state};
+    for (const std::string& name : kept) {
+        // Mounts have the names that are left when all links are followed.
+        std::error_code error;
+        const auto place = std::filesystem::weakly_canonical(name, error);
+        needed.push_back(error ? name : place.string());
+    }
     std::vector<std::string> points;
     for (const Mount& mount : parse_mountinfo(mountinfo)) {
         const bool holds_needed =
@@ -32,7 +40,7 @@ std::vector<std::string> mounts_to_drop(const std::string& mountinfo, const Path
     return points;
 }
 
-Result<void> leave_mount_namespace(const Paths& paths) {
+Result<void> leave_mount_namespace(const Paths& paths, const std::vector<std::string>& kept) {
     if (::unshare(CLONE_NEWNS) < 0)
         return Error{
             errno, "unshare the mount namespace",
@@ -45,7 +53,7 @@ Result<void> leave_mount_namespace(const Paths& paths) {
     if (!mountinfo)
         return mountinfo.error();
     // One below a mount that has gone already, or locked by a container, cannot be dropped.
-    for (const std::string& point : mounts_to_drop(*mountinfo, paths))
+    for (const std::string& point : mounts_to_drop(*mountinfo, paths, kept))
         ::umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
     return {};
 }

@@ -52,5 +52,13 @@ TEST(MountsToDrop, SpareTheHomeOfTheStateDirectory) {
                 testing::ElementsAre("/srvx"));
 }
 
+TEST(MountsToDrop, SpareWhatTheTargetOpensLater) {
+    const std::string mountinfo = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+                                  "2 1 8:2 / /keys rw - ext4 /dev/sdb rw\n"
+                                  "3 1 8:3 / /mnt rw - ext4 /dev/sdc rw\n";
+    EXPECT_THAT(mounts_to_drop(mountinfo, Paths{}, {"/keys/nbd/psk"}),
+                testing::ElementsAre("/mnt"));
+}
+
 } // namespace
 } // namespace ublk::daemon

@@ -10,14 +10,15 @@
 
 namespace ublk {
 
-// A file or a disk of the kernel, or a part of one.
+// A file or a disk of the kernel, or a part of one; or something that a server has.
 struct Identity {
-    enum class Kind : std::uint8_t { file, disk };
+    enum class Kind : std::uint8_t { file, disk, remote };
 
     Kind kind = Kind::file;
     std::uint64_t device = 0; // dev_t: of a file's file system; of the disk that a partition is on
     std::uint64_t number = 0; // a file's inode, a disk's sequence number (diskseq); 0: unknown
-    std::string handle{};     // a file's, in hex: tells it from the next of its inode; may be empty
+    std::string handle{};     // a file's, in hex: tells it from the next of its inode; may be empty;
+                              // of what a server has all that it is known by
     std::int64_t birth = 0;   // a file's, in microseconds since the epoch; 0: unknown
     std::uint64_t file_system = 0; // a file's, also after another mount (f_fsid); 0: unknown
     std::uint64_t start = 0;       // bytes
