@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 namespace ublk::targets::nbd {
@@ -27,6 +28,11 @@ constexpr unsigned looks_per_answer = 4;
 std::string in_seconds(Clock::duration duration) {
     const auto tenths = std::chrono::duration_cast<std::chrono::milliseconds>(duration) / 100;
     return std::to_string(tenths.count() / 10) + "." + std::to_string(tenths.count() % 10) + " s";
+}
+
+int bytes_in(int socket) noexcept {
+    int bytes = 0;
+    return ::ioctl(socket, FIONREAD, &bytes) < 0 ? 0 : bytes;
 }
 
 } // namespace
@@ -115,9 +121,9 @@ Async<void> Connection::keep(Ring ring) {
 // Receives until the connection is lost.
 Async<void> Connection::pump(Ring ring) {
     while (const short events = to_wait_for()) {
-        co_await ring.poll(File{socket_.get()}, static_cast<unsigned>(events));
+        const int found = co_await ring.poll(File{socket_.get()}, static_cast<unsigned>(events));
         // What waited behind a reply may have been sent in part by now.
-        if (read_replies())
+        if (transfer(found))
             write_out(ring).start();
     }
 }
@@ -390,26 +396,32 @@ short Connection::to_wait_for() noexcept {
     return events & POLLIN ? POLLIN : events;
 }
 
-// One step of libnbd's is a reply at most, so it goes on as long as that brings something. Whether
-// write_out() is to be started.
-bool Connection::read_replies() noexcept {
+// `events` have been found on the socket. Whether write_out() is to be started.
+bool Connection::transfer(int events) noexcept {
     const std::lock_guard lock{mutex_};
-    receive();
+    if (events > 0)
+        receive(static_cast<short>(events));
     return needs_writer();
 }
 
-void Connection::receive() noexcept {
-    while (is_used()) {
-        const short events = wanted_events(handle_);
-        if (events == 0)
+// One step of libnbd's is a reply at most, so it goes on as long as there is more. It must not be
+// told to read what is not there: it would leave a command that is sent in part until a reply
+// comes, which may wait for just that.
+void Connection::receive(short events) noexcept {
+    for (bool there = (events & (POLLIN | POLLHUP | POLLERR)) != 0; is_used();
+         there = !issued_.empty() && bytes_in(socket_.get()) > 0) {
+        const short wanted = wanted_events(handle_);
+        if (wanted == 0)
             return lose("the server has closed it");
-        const std::uint64_t before = completed_;
-        const int result = events & POLLIN ? ::nbd_aio_notify_read(handle_.get())
-                                           : ::nbd_aio_notify_write(handle_.get());
+        int result = 0;
+        if ((wanted & POLLIN) && there)
+            result = ::nbd_aio_notify_read(handle_.get());
+        else if (wanted == POLLOUT && std::exchange(events, short{0}))
+            result = ::nbd_aio_notify_write(handle_.get());
+        else
+            return;
         if (result < 0)
             return lose(last_error(link_.settings).hint);
-        if (completed_ == before || issued_.empty())
-            return;
     }
 }
 

@@ -93,7 +93,7 @@ private:
     Async<void> write_out(Ring ring);
 
     short to_wait_for() noexcept;
-    bool read_replies() noexcept;
+    bool transfer(int events) noexcept;
     bool begin_outage() noexcept;
     void resume(Ring ring) noexcept;
     void complain(const Error& error) noexcept;
@@ -103,7 +103,7 @@ private:
     bool is_over() const noexcept { return state_ == State::closed; }
     bool is_used() const noexcept { return state_ == State::up || state_ == State::draining; }
     void check_age() noexcept;
-    void receive() noexcept;
+    void receive(short events) noexcept;
     void issue(Command& command) noexcept;
     std::int64_t send(Command& command) noexcept;
     void finish(Command& command, int result) noexcept;
