@@ -272,7 +272,7 @@ Async<void> Connection::watch(Ring ring) {
 void Connection::check_age() noexcept {
     ++time_;
     const Command* const oldest = issued_.first();
-    if (is_used() && oldest && time_ - oldest->issued_at > looks_per_answer)
+    if (is_used() && oldest && time_ - std::max(oldest->issued_at, answered_at_) > looks_per_answer)
         lose("the server has not answered for " + in_seconds(link_.limits.answer));
 }
 
@@ -472,6 +472,7 @@ int Connection::on_completion(void* data, int* error) noexcept {
     }
     self.issued_.remove(command);
     ++self.completed_;
+    self.answered_at_ = self.time_;
     self.finish(command, -*error);
     if (self.state_ == State::draining && self.issued_.empty())
         self.lose("");

@@ -27,7 +27,7 @@ namespace ublk::targets::nbd {
 
 struct Limits {
     std::chrono::nanoseconds open{};      // until the first answer of a server
-    std::chrono::nanoseconds answer{};    // between a command and its reply
+    std::chrono::nanoseconds answer{};    // without a reply, while there are commands
     std::chrono::nanoseconds reconnect{}; // that I/O waits for a server to come back
 };
 
@@ -133,7 +133,8 @@ private:
     State state_ = State::down;
     std::string reason_{}; // why it is lost; empty: as we wanted it
     Clock::time_point up_since_{};
-    std::uint64_t time_ = 0; // grows with each look of watch()
+    std::uint64_t time_ = 0;        // grows with each look of watch()
+    std::uint64_t answered_at_ = 0; // the last time
     std::uint64_t completed_ = 0;
     std::uint64_t completed_before_ = 0; // when it came up
     CommandList issued_{};               // in the order of their age

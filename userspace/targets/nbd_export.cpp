@@ -12,8 +12,9 @@ namespace ublk::targets::nbd {
 namespace {
 
 constexpr std::uint32_t largest_block = 4096;
-constexpr std::uint32_t granule_of_io = 4096;          // max_io_bytes is a multiple of it
-constexpr std::uint32_t longest_of_no_data = 1U << 30; // discards and zeroes
+constexpr std::uint32_t granule_of_io = 4096; // max_io_bytes is a multiple of it
+// Of discards and zeroes: a server has to answer one within the limit of time.
+constexpr std::uint32_t longest_of_no_data = 64U << 20;
 
 Error unfit(std::string what, std::string hint) {
     return Error{EINVAL, "the export " + std::move(what), std::move(hint), ErrorKind::backend};

@@ -159,6 +159,18 @@ TEST_F(NbdReconnect, SilentServerIsLeftAndSaid) {
     EXPECT_THAT(said, HasSubstr("is back after"));
 }
 
+TEST_F(NbdReconnect, SlowServerIsNotLeftAsLongAsItAnswersSomething) {
+    const NbdServer server{socket(),
+                           {"nbdkit", "--filter=noparallel", "--filter=delay", "file", image_,
+                            "serialize=requests", "rdelay=400ms"}};
+    NbdDisk disk{{"uri=" + server.uri(), "timeout=800ms"}};
+    for (unsigned tag = 0; tag < NbdDisk::depth; ++tag)
+        disk.submit(0, tag, UBLK_IO_OP_READ, tag * block, block);
+    for (unsigned tag = 0; tag < NbdDisk::depth; ++tag)
+        EXPECT_EQ(disk.wait(0, tag), static_cast<int>(block));
+    EXPECT_EQ(disk.measured("connections_lost"), 0U);
+}
+
 TEST_F(NbdReconnect, WaitingEndsWithAnErrorAndTheNextServerEndsThat) {
     NbdServer server{socket(), nbdkit()};
     testing::internal::CaptureStderr();

@@ -17,9 +17,10 @@ struct Identity {
     Kind kind = Kind::file;
     std::uint64_t device = 0; // dev_t: of a file's file system; of the disk that a partition is on
     std::uint64_t number = 0; // a file's inode, a disk's sequence number (diskseq); 0: unknown
-    std::string handle{};     // a file's, in hex: tells it from the next of its inode; may be empty;
-                              // of what a server has all that it is known by
-    std::int64_t birth = 0;   // a file's, in microseconds since the epoch; 0: unknown
+    // A file's, in hex: tells it from the next of its inode; may be empty. Of what a server has all
+    // that it is known by.
+    std::string handle{};
+    std::int64_t birth = 0;        // a file's, in microseconds since the epoch; 0: unknown
     std::uint64_t file_system = 0; // a file's, also after another mount (f_fsid); 0: unknown
     std::uint64_t start = 0;       // bytes
     std::uint64_t length = 0;
