@@ -64,6 +64,28 @@ Identity part(std::uint64_t start, std::uint64_t length, bool somewhere = false)
             .somewhere = somewhere};
 }
 
+Identity remote(std::string name) {
+    return {.kind = Kind::remote, .handle = std::move(name), .length = UINT64_MAX};
+}
+
+TEST_F(Claims, ExportOfAServerIsTakenUnderAllItsNames) {
+    record(4, {{Access::writes, {remote("tcp:storage:1/x"), remote("tcp:10.0.0.1:1/x")}}});
+    const auto other_name = remote("tcp:alias:1/x");
+    EXPECT_FALSE(check({Access::writes, {other_name, remote("tcp:10.0.0.1:1/x")}}));
+    EXPECT_FALSE(check({Access::writes, {remote("tcp:storage:1/x")}}));
+    EXPECT_TRUE(check({Access::writes, {other_name}}));
+    EXPECT_TRUE(check({Access::writes, {remote("tcp:storage:1/y")}}));
+}
+
+TEST_F(Claims, ExportIsTheSameAfterItsServerHasMoved) {
+    const std::vector<BackingUse> before{{Access::writes, {remote("tcp:s:1/x"), remote("a")}}};
+    EXPECT_TRUE(check_same(before, {{Access::writes, {remote("tcp:s:1/x"), remote("b")}}}));
+    const auto other = check_same(before, {{Access::writes, {remote("tcp:t:1/x"), remote("a")}}});
+    ASSERT_FALSE(other);
+    EXPECT_THAT(other.error().hint, HasSubstr("another export"));
+    EXPECT_THAT(other.error().hint, HasSubstr("tcp:t:1/x, not tcp:s:1/x"));
+}
+
 TEST_F(Claims, FileOfAWaitingDiskIsTaken) {
     record(4, {{Access::writes, {file(7)}}});
     const auto taken = check({Access::writes, {file(7)}, "file=/x"});

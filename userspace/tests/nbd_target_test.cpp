@@ -15,6 +15,7 @@
 #include "support/nbd_disk.h"
 #include "support/nbd_server.h"
 #include "support/temporary_directory.h"
+#include "targets/stack.h"
 
 namespace ublk::targets {
 namespace {
@@ -195,6 +196,23 @@ TEST_F(NbdTarget, QueuesShareOneConnectionIfTheServerDoesNot) {
     EXPECT_THAT(file("log"), Not(HasSubstr("connection=2")));
 }
 
+TEST_F(NbdTarget, FiltersStandOnIt) {
+    const NbdServer server{socket(), {"nbdkit", "memory", "1M"}};
+    for (const std::string filter :
+         {"delay:read=1us,write=1us", "error:count=0", "offset:start=64K,size=512K",
+          "rate:bytes=1G,requests=1000000"}) {
+        Stack stack = *parse_child("nbd uri=" + server.uri());
+        stack.filters.push_back(*parse_filter(filter));
+        const auto target = build(stack, {});
+        ASSERT_TRUE(target) << filter << ": " << target.error().message();
+        TargetBench bench{**target};
+        EXPECT_EQ(bench.write(4096, data_, UBLK_IO_F_FUA), 8192) << filter;
+        EXPECT_EQ(bench.flush(), 0) << filter;
+        EXPECT_EQ(bench.read(4096, got_), 8192) << filter;
+        EXPECT_EQ(got_, data_) << filter;
+    }
+}
+
 TEST_F(NbdTarget, ServingAllocatesNothingOfOurs) {
     const NbdServer server{socket(), {"nbdkit", "memory", "1M"}};
     const auto target = open({"uri=" + server.uri()});
@@ -280,6 +298,42 @@ TEST_F(NbdTls, PreSharedKeysOpenNbdkit) {
     EXPECT_NE(
         refused({"uri=" + server.uri("nbds+unix", "bob"), "tls-psk=" + directory_.path("psk")}),
         "");
+}
+
+// Also what GnuTLS has taken from the socket and not handed out yet.
+TEST_F(NbdTls, ManyRequestsAtATimeOutliveTheServer) {
+    make_psk();
+    const std::string image = directory_.create_file("image", 4 << 20);
+    NbdServer server{
+        socket(),
+        {"nbdkit", "--tls=require", "--tls-psk=" + directory_.path("psk"), "file", image}};
+    NbdDisk disk{{"uri=" + server.uri("nbds+unix", "alice"), "tls-psk=" + directory_.path("psk")},
+                 2};
+    const auto for_all = [](auto&& what) {
+        for (unsigned queue = 0; queue < 2; ++queue)
+            for (unsigned tag = 0; tag < NbdDisk::depth; ++tag)
+                what(queue, tag, (queue * NbdDisk::depth + tag) * (256U << 10));
+    };
+    for (unsigned round = 0; round < 20; ++round) {
+        for_all([&](unsigned queue, unsigned tag, std::uint64_t place) {
+            disk.submit_write(queue, tag, place, pattern(256 << 10, round + queue + tag));
+        });
+        if (round % 5 == 3) {
+            server.kill();
+            server.start();
+        }
+        for_all([&](unsigned queue, unsigned tag, std::uint64_t) {
+            EXPECT_EQ(disk.wait(queue, tag), 256 << 10);
+        });
+        for_all([&](unsigned queue, unsigned tag, std::uint64_t place) {
+            disk.submit(queue, tag, UBLK_IO_OP_READ, place, 256 << 10);
+        });
+        for_all([&](unsigned queue, unsigned tag, std::uint64_t) {
+            EXPECT_EQ(disk.wait(queue, tag), 256 << 10);
+            EXPECT_EQ(disk.driver().pages(queue, tag), pattern(256 << 10, round + queue + tag));
+        });
+    }
+    EXPECT_GT(disk.measured("connections_lost"), 0U);
 }
 
 TEST_F(NbdTls, CertificatesOpenNbdkit) {
