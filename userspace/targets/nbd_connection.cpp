@@ -393,7 +393,7 @@ short Connection::to_wait_for() noexcept {
     const short events = wanted_events(handle_);
     if (events == 0)
         lose("the server has closed it");
-    return events & POLLIN ? POLLIN : events;
+    return (events & POLLIN) ? short{POLLIN} : events;
 }
 
 // `events` have been found on the socket. Whether write_out() is to be started.

@@ -126,7 +126,8 @@ Result<void> read_query(Uri& uri, std::string_view query, bool is_unix) {
 } // namespace
 
 Result<Uri> parse_uri(std::string_view text) {
-    const auto [scheme_name, hierarchy] = cut(text, "://");
+    const auto [first, hierarchy] = cut(text, "://");
+    const std::string_view scheme_name = first; // a lambda cannot capture the other
     const auto* scheme = std::find_if(schemes.begin(), schemes.end(),
                                       [&](const Scheme& one) { return one.name == scheme_name; });
     const auto [before_query, query] = cut(hierarchy, "?");
