@@ -13,7 +13,8 @@ on_exit rmmod nbd
 
 rounds=$(amount 1 5)
 seconds=$(amount 2 8)
-start_nbdkit memory 64M
+# With more threads nbdkit 1.32 can end by an assertion of its own.
+start_nbdkit --threads=1 memory 64M
 dev=$(add_dev nbd uri="$NBD_URI" --queues 2)
 nbd-client -unix "$NBD_SOCKET" /dev/nbd0 -C 2 >"$UBLK_TEST_DIR/client.log" 2>&1 ||
     fail "nbd-client: $(<"$UBLK_TEST_DIR/client.log")"
