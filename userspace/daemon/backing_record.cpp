@@ -18,7 +18,7 @@ using nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::array<std::string_view, 2> kinds{"file", "disk"};
+constexpr std::array<std::string_view, 3> kinds{"file", "disk", "network"};
 constexpr std::array<std::string_view, 3> accesses{"reads", "writes", "shares"};
 
 template <class Value, std::size_t count>
@@ -111,6 +111,8 @@ BackingRecord backing_from_json(const ordered_json& json) {
 }
 
 std::string describe_identity(const Identity& identity) {
+    if (identity.kind == Identity::Kind::network)
+        return identity.handle;
     const std::string device = fmt::format("{}:{}", major(identity.device), minor(identity.device));
     if (identity.kind == Identity::Kind::file)
         return fmt::format("file {} inode {}", device, identity.number);

@@ -69,6 +69,17 @@ bool is_still(const Identity& before, const Identity& now) {
     return targets::same_thing(before, elsewhere) && before.start == now.start;
 }
 
+std::string_view noun_for(Identity::Kind kind) {
+    switch (kind) {
+    case Identity::Kind::disk:
+        return "disk";
+    case Identity::Kind::network:
+        return "image";
+    default:
+        return "file";
+    }
+}
+
 // The driver removes a disk that cannot be recovered soon after its server's death.
 bool may_write_again(const DeviceInfo& device) {
     const bool has_server = device.server > 0 && ProcessHandle(device.server).alive();
@@ -139,8 +150,7 @@ Result<void> check_same(const std::vector<BackingUse>& before, const std::vector
         return Error{ESTALE, now[i].name,
                      fmt::format("this is another {} than the device had: {}, not {}; put that "
                                  "back, or insist with --other-backing",
-                                 is.kind == Identity::Kind::disk ? "disk" : "file",
-                                 describe_identity(is), describe_identity(was)),
+                                 noun_for(is.kind), describe_identity(is), describe_identity(was)),
                      ErrorKind::backend};
     }
     return {};

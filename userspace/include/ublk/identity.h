@@ -10,9 +10,10 @@
 
 namespace ublk {
 
-// A file or a disk of the kernel, or a part of one.
+// A file or a disk of the kernel, or a part of one; or what a server elsewhere keeps, of which
+// `handle` says all that tells it from anything else, in words that begin with the protocol.
 struct Identity {
-    enum class Kind : std::uint8_t { file, disk };
+    enum class Kind : std::uint8_t { file, disk, network };
 
     Kind kind = Kind::file;
     std::uint64_t device = 0; // dev_t: of a file's file system; of the disk that a partition is on
