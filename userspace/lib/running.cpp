@@ -8,6 +8,7 @@
 #include <csignal>
 #include <cstdio>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
 #include <system_error>
 #include <thread>
@@ -174,7 +175,11 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
     const UniqueFd signal_fd{::signalfd(-1, &signals, SFD_CLOEXEC)};
     if (!signal_fd)
         return Error{errno, "create a signalfd"};
-    std::vector<pollfd> events{{signal_fd.get(), POLLIN, 0}, {device_->ended.get(), POLLIN, 0}};
+    const int size_events = device_->target->size_events();
+    std::vector<pollfd> events{{signal_fd.get(), POLLIN, 0},
+                               {device_->ended.get(), POLLIN, 0},
+                               {size_events, POLLIN, 0}}; // of -1 nothing is ever heard
+    const std::size_t own = events.size();
     for (const Watch& watch : also)
         events.push_back({watch.descriptor, POLLIN, 0});
 
@@ -185,8 +190,10 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
                 return Error{errno, "wait for a signal"};
             continue;
         }
+        if (events[2].revents)
+            follow_backing(size_events);
         for (std::size_t i = 0; i < also.size(); ++i)
-            if (events[i + 2].revents)
+            if (events[i + own].revents)
                 complain(without_exceptions([&]() -> Result<void> {
                     also[i].handle();
                     return {};
@@ -387,6 +394,21 @@ Result<Resized> Server::Running::resize(const SizeRequest& request) {
     if (Result<void> set = control_.set_size(number(), outcome.after); !set)
         return set.error();
     return outcome;
+}
+
+// Nobody has asked for that size, so nothing goes out of reach by it: that is for a user to decide.
+void Server::Running::follow_backing(int size_events) {
+    eventfd_t changes = 0;
+    static_cast<void>(::eventfd_read(size_events, &changes));
+    complain(without_exceptions([this]() -> Result<void> {
+        const Result<Resized> resized = resize({});
+        if (!resized)
+            return resized.error();
+        if (resized->after != resized->before)
+            std::fprintf(stderr, "ublk: %s: has %llu bytes now, as its backing has\n",
+                         path_.c_str(), static_cast<unsigned long long>(resized->after));
+        return {};
+    }));
 }
 
 // Waits no longer than for anything else: a backing may lie on a file system that is frozen, or

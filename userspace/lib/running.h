@@ -62,6 +62,7 @@ private:
     Result<End> stop_for_good();
     void leave();
     void leave_at_once();
+    void follow_backing(int size_events);
     Result<std::uint64_t> resize_target(std::optional<std::uint64_t> bytes);
     void complain(const Result<void>& result) const;
     Result<void> remove();

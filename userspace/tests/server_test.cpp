@@ -247,8 +247,9 @@ TEST_F(ServerTest, RunHandlesWhatElseItIsToWaitFor) {
 // A disk of which the test says how large it can get.
 class Elastic final : public Target {
 public:
-    explicit Elastic(std::uint64_t backing, const Geometry& geometry = {.size_bytes = 1U << 20})
-        : backing_(backing), geometry_(geometry) {}
+    explicit Elastic(std::uint64_t backing, const Geometry& geometry = {.size_bytes = 1U << 20},
+                     int size_events = -1)
+        : backing_(backing), geometry_(geometry), size_events_(size_events) {}
     Geometry geometry() const override { return geometry_; }
     Async<Answer> serve(Ring ring, Request request) override {
         return test::succeed(ring, request);
@@ -259,11 +260,13 @@ public:
         ++resizes;
         return size.value_or(backing_);
     }
+    int size_events() const override { return size_events_; }
     static inline int resizes = 0;
 
 private:
     std::uint64_t backing_;
     Geometry geometry_;
+    int size_events_;
 };
 
 class ResizeTest : public ServerTest {
@@ -323,6 +326,43 @@ TEST_F(ResizeTest, BackingThatBecameSmallerDoesNotShrinkTheDiskByItself) {
     EXPECT_FALSE(server.resize({}));
     EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
     EXPECT_EQ(server.resize({.may_shrink = true})->after, MiB / 2);
+}
+
+// Runs a server whose backing says once that it has another size, and tells what it prints.
+class BackingThatTells : public ResizeTest {
+protected:
+    std::string run_with(std::uint64_t backing) {
+        const UniqueFd told{::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)};
+        auto server = start_over(
+            driver, std::make_unique<Elastic>(backing, Geometry{.size_bytes = MiB}, told.get()),
+            {});
+        EXPECT_TRUE(server);
+        const UniqueFd enough{::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)};
+        testing::internal::CaptureStderr();
+        EXPECT_TRUE(server->run({{enough.get(), [&] {
+                                      eventfd_t value = 0;
+                                      ::eventfd_read(enough.get(), &value);
+                                      std::raise(SIGTERM);
+                                  }}}));
+        eventfd_t left = 0;
+        EXPECT_LT(::eventfd_read(told.get(), &left), 0) << "nobody has listened";
+        return testing::internal::GetCapturedStderr();
+    }
+};
+
+TEST_F(BackingThatTells, GrowsTheDisk) {
+    EXPECT_THAT(run_with(4 * MiB), testing::HasSubstr("/dev/ublkb0: has 4194304 bytes now"));
+    EXPECT_EQ(driver->params().basic.dev_sectors, 8192U);
+}
+
+TEST_F(BackingThatTells, ShrinksNoDisk) {
+    EXPECT_THAT(run_with(MiB / 2), testing::HasSubstr("--shrink"));
+    EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
+}
+
+TEST_F(BackingThatTells, OfTheSameSizeChangesNothing) {
+    EXPECT_EQ(run_with(MiB), "");
+    EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
 }
 
 TEST_F(ResizeTest, NothingToDoIsDoneWithoutTheDriver) {

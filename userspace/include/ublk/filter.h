@@ -26,6 +26,7 @@ public:
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         return next_->resize(size);
     }
+    int size_events() const override { return next_->size_events(); }
     void register_files(FileTable& files) override { next_->register_files(files); }
     Async<Result<void>> begin(Ring ring) override { return next_->begin(ring); }
     Async<void> end(Ring ring) override { return next_->end(ring); }

@@ -81,6 +81,11 @@ public:
         return Error{EOPNOTSUPP, "resize", "this target has one size for life"};
     }
 
+    // A descriptor that can be read (poll(2)) when the backing has another size than before, of an
+    // eventfd that the target owns; -1: it does not see that. The server reads it, and asks
+    // resize() for the new size. Constant for its life.
+    virtual int size_events() const { return -1; }
+
     // Adds the files that the target does I/O on, and keeps what it gets. Once, before begin(). The
     // descriptors belong to the target.
     virtual void register_files(FileTable& files) { static_cast<void>(files); }
