@@ -64,6 +64,18 @@ Identity part(std::uint64_t start, std::uint64_t length, bool somewhere = false)
             .somewhere = somewhere};
 }
 
+Identity image(std::string handle) {
+    return {.kind = Kind::network, .handle = std::move(handle), .length = MiB};
+}
+
+TEST_F(Claims, ImageOnANetworkIsTaken) {
+    record(4, {{Access::writes, {image("rbd cluster/1//a")}}});
+    EXPECT_FALSE(check({Access::writes, {image("rbd cluster/1//a")}}));
+    EXPECT_FALSE(check({Access::reads, {image("rbd cluster/1//a")}}));
+    EXPECT_TRUE(check({Access::writes, {image("rbd cluster/1//b")}}));
+    EXPECT_TRUE(check({Access::writes, {file(0)}})) << "it is no file";
+}
+
 TEST_F(Claims, FileOfAWaitingDiskIsTaken) {
     record(4, {{Access::writes, {file(7)}}});
     const auto taken = check({Access::writes, {file(7)}, "file=/x"});
@@ -185,6 +197,9 @@ TEST(CheckSame, AnotherFileOrDiskIsRefused) {
     Identity next = part(0, MiB);
     next.number = 4;
     EXPECT_THAT(check(part(0, MiB), next).error().hint, HasSubstr("another disk"));
+    EXPECT_THAT(check(image("rbd c/1//a"), image("rbd c/1//b")).error().hint,
+                HasSubstr("another image than the device had: rbd c/1//b, not rbd c/1//a"));
+    EXPECT_TRUE(check(image("rbd c/1//a"), image("rbd c/1//a")));
     EXPECT_FALSE(check(part(0, MiB), part(MiB, MiB)));
     EXPECT_TRUE(check(part(0, MiB), part(0, 2 * MiB))) << "it may have grown";
 }
