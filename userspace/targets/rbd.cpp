@@ -8,6 +8,7 @@
 #include <chrono>
 #include <cstdio>
 #include <memory>
+#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -32,12 +33,13 @@ constexpr std::chrono::milliseconds short_farewell{200};
 class Rbd final : public Target {
 public:
     Rbd(std::unique_ptr<RbdImage> image, const Geometry& geometry)
-        : image_(std::move(image)), geometry_(geometry), queues_(most_queues) {}
-    ~Rbd() override { leave(); }
+        : image_(std::move(image)), name_(image_->name()), facts_(image_->facts()),
+          geometry_(geometry), queues_(most_queues) {}
+    ~Rbd() override { static_cast<void>(leave()); }
 
     Geometry geometry() const override { return geometry_; }
     Persistence persistence() const override {
-        return image_->facts().cached ? Persistence::flushed : Persistence::backing;
+        return facts_.cached ? Persistence::flushed : Persistence::backing;
     }
     std::vector<BackingUse> backings() const override;
     std::vector<std::string> remarks() const override;
@@ -68,10 +70,13 @@ public:
         co_return;
     }
 
-    // All that was answered is in the cluster already; what is given back here is the lock.
+    // All that was answered is in the cluster already, unless there is a cache; what is given back
+    // here is the lock.
     Result<void> finish() override {
-        leave();
-        return {};
+        if (leave() || !facts_.cached)
+            return {};
+        return Error{EIO, "store what " + name_.text() + " has in its cache",
+                     "the cluster does not answer; what was not flushed is lost"};
     }
 
     void measure(Metrics& metrics) const override {
@@ -79,10 +84,19 @@ public:
     }
 
 private:
-    void leave() noexcept;
+    std::shared_ptr<RbdImage> image() {
+        const std::lock_guard lock{image_mutex_};
+        return image_;
+    }
+    bool leave() noexcept;
     void complain(int result) noexcept;
 
-    std::unique_ptr<RbdImage> image_;
+    std::mutex image_mutex_{};
+    // Gone when it is finished, though a resize that hangs may still have it. Guarded by the mutex,
+    // but for who serves: that is over before.
+    std::shared_ptr<RbdImage> image_;
+    RbdName name_;
+    RbdFacts facts_;
     Geometry geometry_;
     std::vector<std::unique_ptr<RbdCalls>> queues_; // each is its thread's
     std::atomic<std::uint64_t> given_up_{0};        // calls
@@ -90,26 +104,24 @@ private:
 };
 
 std::vector<BackingUse> Rbd::backings() const {
-    const RbdFacts& facts = image_->facts();
     Identity thing;
     thing.kind = Identity::Kind::network;
-    thing.handle = "rbd " + facts.fsid + "/" + std::to_string(facts.pool) + "/" +
-                   image_->name().name_space + "/" + facts.id;
-    if (facts.snapshot)
-        thing.handle += "@" + std::to_string(*facts.snapshot);
-    thing.length = facts.size;
+    thing.handle = "rbd " + facts_.fsid + "/" + std::to_string(facts_.pool) + "/" +
+                   name_.name_space + "/" + facts_.id;
+    if (facts_.snapshot)
+        thing.handle += "@" + std::to_string(*facts_.snapshot);
+    thing.length = facts_.size;
     const auto access =
         geometry_.read_only ? BackingUse::Access::reads : BackingUse::Access::writes;
-    return {{access, {thing}, "image=" + image_->name().text()}};
+    return {{access, {thing}, "image=" + name_.text()}};
 }
 
 std::vector<std::string> Rbd::remarks() const {
-    const RbdFacts& facts = image_->facts();
     std::vector<std::string> remarks;
-    if (facts.cached)
+    if (facts_.cached)
         remarks.emplace_back("the settings of the image or its pool have a cache: what was written "
                              "and not flushed is lost with the server");
-    if (!geometry_.read_only && !facts.locked)
+    if (!geometry_.read_only && !facts_.locked)
         remarks.emplace_back("the image lacks the feature exclusive-lock: nothing keeps another "
                              "client from writing to it");
     return remarks;
@@ -118,32 +130,42 @@ std::vector<std::string> Rbd::remarks() const {
 // The image is made longer when the disk is to be, and never shorter: that would lose what is in
 // it.
 Result<std::uint64_t> Rbd::resize(std::optional<std::uint64_t> size) {
-    auto now = image_->size();
+    const auto image = this->image();
+    if (!image)
+        return Error{ESHUTDOWN, "resize " + name_.text(), "its server is about to end"};
+    auto now = image->size();
     if (!now)
         return now.error();
     if (!size || *size <= *now)
         return size ? *size : *now;
     if (geometry_.read_only)
-        return Error{EROFS, "resize " + image_->name().text(),
+        return Error{EROFS, "resize " + name_.text(),
                      "this disk may not write; resize the image where it is written",
                      ErrorKind::usage};
-    if (auto grown = image_->grow(*size); !grown)
+    if (auto grown = image->grow(*size); !grown)
         return grown.error();
     return *size;
 }
 
 // Without the cluster nothing of it ends: then the client ends with the process, and the lock when
 // the cluster has missed it for half a minute.
-void Rbd::leave() noexcept {
-    if (!image_)
-        return;
-    const std::string name = image_->name().text();
+bool Rbd::leave() noexcept {
+    std::shared_ptr<RbdImage> image;
+    {
+        const std::lock_guard lock{image_mutex_};
+        image.swap(image_);
+    }
+    if (!image)
+        return true;
     const auto limit = given_up_ ? short_farewell : farewell;
-    if (!RbdImage::close_within(std::move(image_), limit))
-        std::fprintf(stderr,
-                     "ublkd: rbd: %s: the cluster does not answer; its lock ends when that has "
-                     "missed this client for half a minute\n",
-                     name.c_str());
+    if (RbdImage::close_within(std::move(image), limit))
+        return true;
+    std::fprintf(
+        stderr,
+        "ublkd: rbd: %s: the cluster does not answer; its lock ends when that has missed this "
+        "client for half a minute\n",
+        name_.text().c_str());
+    return false;
 }
 
 // Once: every request that follows meets the same.
@@ -154,7 +176,7 @@ void Rbd::complain(int result) noexcept {
     std::fprintf(stderr,
                  "ublkd: rbd: %s: another client has broken our lock and the cluster has shut us "
                  "out: all I/O fails from now on; see rbd status, ceph osd blocklist ls\n",
-                 image_->name().text().c_str());
+                 name_.text().c_str());
 }
 
 constexpr OptionInfo options[] = {

@@ -25,7 +25,7 @@ namespace {
 
 // A client that was killed keeps its lock until the OSDs have missed it for
 // osd_client_watch_timeout, which is 30 seconds.
-constexpr std::chrono::seconds dead_owner_limit{33};
+constexpr std::chrono::seconds dead_owner_limit{32};
 
 class SignalsBlocked {
 public:
@@ -97,7 +97,7 @@ Result<std::unique_ptr<RbdImage>> RbdImage::open(const RbdName& name,
     auto library = RbdLibrary::load();
     if (!library)
         return library.error();
-    // Static storage: whoever is late still writes there.
+    // Whoever is late still writes there.
     const auto step = std::make_shared<Step>("reach");
     // The client itself gives up after `limit`, and knows better why.
     constexpr std::chrono::seconds longer{2};
@@ -117,8 +117,7 @@ Result<std::unique_ptr<RbdImage>> RbdImage::open(const RbdName& name,
         return Error{
             EBUSY, "lock " + name.text(),
             "its owner does not answer, nor has the cluster given it up yet; try again, or "
-            "see rbd lock ls",
-            ErrorKind::backend};
+            "see rbd lock ls"};
     return *std::move(locked);
 }
 
@@ -157,7 +156,7 @@ RbdImage::~RbdImage() {
         library_.rados_shutdown(cluster_);
 }
 
-bool RbdImage::close_within(std::unique_ptr<RbdImage> image, std::chrono::nanoseconds limit) {
+bool RbdImage::close_within(std::shared_ptr<RbdImage> image, std::chrono::nanoseconds limit) {
     return within(limit,
                   [image = std::move(image)]() mutable -> Result<void> {
                       image.reset();
@@ -377,8 +376,8 @@ Result<void> RbdImage::lock() {
     }
     if (result == -EROFS || result == -EBUSY)
         return Error{EBUSY, "lock " + name_.text(),
-                     lock_owner() + " has it and does not give it up; rbd status tells who that is",
-                     ErrorKind::backend};
+                     lock_owner() +
+                         " has it and does not give it up; rbd status tells who that is"};
     return backend_error(result, "lock " + name_.text(),
                          name_.client +
                              " needs the capabilities mon 'profile rbd', osd 'profile "
@@ -410,6 +409,7 @@ Result<void> RbdImage::watch() {
     if (const int watching = library_.rbd_update_watch(image_, &watch, look, this); watching < 0)
         return backend_error(watching, "watch " + name_.text(), "see ceph -s");
     watch_ = watch;
+    look_at_size(); // nobody has watched until now
     return {};
 }
 

@@ -59,9 +59,10 @@ public:
     RbdImage& operator=(const RbdImage&) = delete;
     // Waits for all that is under way, and for the cluster; see close_within().
     ~RbdImage();
-    // Gives the lock back and leaves the cluster. False: it goes on in the background, for as long
-    // as the cluster does not answer; the lock ends with this client at the latest.
-    static bool close_within(std::unique_ptr<RbdImage> image, std::chrono::nanoseconds limit);
+    // Gives the lock back and leaves the cluster, unless somebody else has the image, too. False:
+    // it goes on in the background, for as long as the cluster does not answer; the lock ends with
+    // this client at the latest.
+    static bool close_within(std::shared_ptr<RbdImage> image, std::chrono::nanoseconds limit);
 
     const RbdLibrary& library() const noexcept { return library_; }
     rbd_image_t handle() const noexcept { return image_; }
