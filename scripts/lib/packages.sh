@@ -2,11 +2,13 @@
 # shellcheck shell=bash
 # The Debian packages each part of the project needs on the machine itself.
 
+# The ceph-... are for the unit tests of the target rbd, which make a cluster.
 # shellcheck disable=SC2034 # scripts/setup looks them up by name
 PACKAGES_build=(build-essential bc cmake ninja-build pkg-config python3 clang
     linux-headers-amd64 linux-headers-6.12-amd64
     liburing-dev libbpf-dev libfmt-dev libcli11-dev nlohmann-json3-dev libtomlplusplus-dev
-    libmount-dev libudev-dev libgtest-dev libgmock-dev libbenchmark-dev)
+    libmount-dev libudev-dev libgtest-dev libgmock-dev libbenchmark-dev librbd-dev
+    ceph-mon ceph-osd ceph-common)
 
 # What runs in the guest comes from the machine too, its root file system being the guest's.
 # shellcheck disable=SC2034
