@@ -11,7 +11,7 @@
 
 namespace ublk::targets {
 
-// NOLINTNEXTLINE(cppcoreguidelines-macro-usage): names become members and strings
+// Each name becomes a member and a string.
 #define UBLK_RBD_FUNCTIONS(USE)                                                                    \
     USE(rados_create2)                                                                             \
     USE(rados_conf_read_file)                                                                      \
@@ -54,6 +54,7 @@ namespace ublk::targets {
     USE(rbd_aio_flush)
 
 struct RbdLibrary {
+// NOLINTNEXTLINE(bugprone-macro-parentheses): it is what is declared
 #define UBLK_DECLARE(name) decltype(&::name) name = nullptr;
     UBLK_RBD_FUNCTIONS(UBLK_DECLARE)
 #undef UBLK_DECLARE
