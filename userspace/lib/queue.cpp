@@ -70,8 +70,9 @@ unsigned Queue::ring_entries(unsigned depth) {
     return std::clamp(std::bit_ceil(2 * depth), 8U, 8192U);
 }
 
-// A target that wraps targets, or splits a request, has several frames per tag.
-unsigned Queue::frame_blocks(unsigned depth) { return 4 * depth; }
+// A target that wraps targets, or splits a request, has several frames per tag: a mirror of two
+// filtered targets has seven. Memory that no frame has touched is none.
+unsigned Queue::frame_blocks(unsigned depth) { return 8 * depth; }
 
 Queue::Queue(Parts parts)
     : parts_(std::move(parts)), tags_(parts_.depth), shortage_(parts_.index),
