@@ -123,9 +123,15 @@ Result<BackingRecord> claim_backings(const Paths& paths, const Target& target,
 }
 
 // Of all targets that have one.
-std::vector<std::string> names_of_backings(const std::map<std::string, std::string>& options) {
-    const auto file = options.find("file");
-    return file == options.end() ? std::vector<std::string>{} : std::vector{file->second};
+std::vector<std::string> names_of_backings(const targets::Stack& stack) {
+    std::vector<std::string> names;
+    const auto file = stack.target.options.find("file");
+    if (file != stack.target.options.end())
+        names.push_back(file->second);
+    for (const targets::Stack& child : stack.children)
+        for (std::string& name : names_of_backings(child))
+            names.push_back(std::move(name));
+    return names;
 }
 
 // Whoever asked for the target knows its name; errors have those of filters in front.
@@ -157,6 +163,7 @@ ServerRecord record_of(const ServeRequest& request, const BackingRecord& backing
     record.shared_file = request.shared_file;
     record.backing = backing;
     record.filters = request.stack.filters;
+    record.children = request.stack.children;
     return record;
 }
 
@@ -267,7 +274,7 @@ GeometryRequest as_it_is(const Geometry& disk) {
 }
 
 Result<std::unique_ptr<Target>> create_again(const ServerRecord& record, const Geometry& disk) {
-    return make_target({{record.target, record.options}, {}, record.filters}, as_it_is(disk));
+    return make_target(record.stack(), as_it_is(disk));
 }
 
 // The kernel closes the ring of a server that was killed some time after its end, and with it the
@@ -346,8 +353,8 @@ Result<void> serve(const ServeRequest& request, const Paths& paths, const Announ
     const std::vector<Error> missing = become_a_service(paths);
     auto target = make_target(request.stack, request.geometry);
     if (!target)
-        return explain_busy(target.error(), paths, names_of_backings(request.stack.target.options),
-                            no_device, find_in_driver());
+        return explain_busy(target.error(), paths, names_of_backings(request.stack), no_device,
+                            find_in_driver());
     shed_file_mode();
     ServeRequest complete = request;
     if (!request.shared_file.empty()) {
@@ -382,7 +389,7 @@ Result<void> take_over(int number, BackingWanted wanted, const Paths& paths,
         return waiting.error();
     auto target = create_once_free(waiting->record, waiting->disk);
     if (!target)
-        return explain_busy(target.error(), paths, names_of_backings(waiting->record.options),
+        return explain_busy(target.error(), paths, names_of_backings(waiting->record.stack()),
                             number, find_in_driver());
     ServerRecord record = waiting->record;
     auto backing = claim_again(paths, record, **target, wanted);

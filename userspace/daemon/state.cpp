@@ -30,6 +30,34 @@ ordered_json filters_json(const std::vector<targets::Layer>& filters) {
     return json;
 }
 
+ordered_json children_json(const std::vector<targets::Stack>& children) {
+    ordered_json json = ordered_json::array();
+    for (const targets::Stack& child : children)
+        json.push_back({{"target", child.target.name},
+                        {"options", child.target.options},
+                        {"filters", filters_json(child.filters)},
+                        {"children", children_json(child.children)}});
+    return json;
+}
+
+static std::vector<targets::Layer> filters_from_json(const ordered_json& json) {
+    std::vector<targets::Layer> filters;
+    for (const auto& filter : json)
+        filters.push_back({filter.at("name").get<std::string>(),
+                           filter.at("options").get<std::map<std::string, std::string>>()});
+    return filters;
+}
+
+static std::vector<targets::Stack> children_from_json(const ordered_json& json) {
+    std::vector<targets::Stack> children;
+    for (const auto& child : json)
+        children.push_back({{child.at("target").get<std::string>(),
+                             child.at("options").get<std::map<std::string, std::string>>()},
+                            children_from_json(child.at("children")),
+                            filters_from_json(child.at("filters"))});
+    return children;
+}
+
 static std::string encode(const ServerRecord& record) {
     ordered_json json{{"schema", state_schema},   {"id", record.number},
                       {"target", record.target},  {"options", record.options},
@@ -40,6 +68,7 @@ static std::string encode(const ServerRecord& record) {
     json["shmem"] = record.shared_file;
     add_to_json(json, record.backing);
     json["filters"] = filters_json(record.filters);
+    json["children"] = children_json(record.children);
     return document_to_text(std::move(json)).dump(2) + "\n";
 }
 
@@ -63,10 +92,9 @@ static std::optional<ServerRecord> decode(const std::string& text) {
         record.mark = json.at("mark").get<std::uint64_t>();
         record.shared_file = json.at("shmem").get<std::string>();
         record.backing = backing_from_json(json);
-        for (const auto& filter : json.value("filters", ordered_json::array())) // younger
-            record.filters.push_back(
-                {filter.at("name").get<std::string>(),
-                 filter.at("options").get<std::map<std::string, std::string>>()});
+        // These are younger than the rest.
+        record.filters = filters_from_json(json.value("filters", ordered_json::array()));
+        record.children = children_from_json(json.value("children", ordered_json::array()));
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;

@@ -31,11 +31,16 @@ struct ServerRecord {
     std::uint64_t mark = 0; // DeviceInfo::mark, which tells this device from others of its number
     std::string shared_file{}; // of memory shared with users; empty: none
     BackingRecord backing{};
-    std::vector<targets::Layer> filters{}; // in front of the target, outermost first
+    std::vector<targets::Layer> filters{};  // in front of the target, outermost first
+    std::vector<targets::Stack> children{}; // what the target stands on
+
+    targets::Stack stack() const { return {{target, options}, children, filters}; }
 };
 
 // [{"name", "options"}]
 nlohmann::ordered_json filters_json(const std::vector<targets::Layer>& filters);
+// [{"target", "options", "filters", "children"}]
+nlohmann::ordered_json children_json(const std::vector<targets::Stack>& children);
 
 class StateDirectory {
 public:

@@ -93,6 +93,9 @@ public:
         arguments.options("--filter", "NAME[:K=V,...]", filters_,
                           "stands in front of the target, the first given outermost; see ublkd "
                           "filters");
+        arguments.options("--child", "'TARGET KEY=VALUE...'", children_,
+                          "what a target such as mirror stands on, in order; filters of a child "
+                          "behind it: '... | NAME:K=V'");
         arguments.option("-n,--number", "N", number_,
                          "make /dev/ublkbN (default: the first free one)");
         arguments.option("-q,--queues", "N", queues_,
@@ -184,8 +187,24 @@ private:
         auto filters = parse_filters();
         if (!filters)
             return filters.error();
-        targets::Stack stack{{target_, split(*words)}, {}, *std::move(filters)};
+        auto children = parse_children();
+        if (!children)
+            return children.error();
+        targets::Stack stack{{target_, split(*words)}, *std::move(children), *std::move(filters)};
         return ServeRequest{std::move(stack), *geometry, *server, *shared_file};
+    }
+
+    // The same for what was parsed already.
+    static Result<void> make_lasting(const TargetInfo& info, targets::Layer& layer) {
+        for (auto& [key, value] : layer.options) {
+            if (find_option(info, key)->type != OptionType::path)
+                continue;
+            auto lasting = lasting_name(key, value);
+            if (!lasting)
+                return in_context(layer.name, lasting.error());
+            value = *lasting;
+        }
+        return {};
     }
 
     Result<std::vector<targets::Layer>> parse_filters() const {
@@ -194,18 +213,35 @@ private:
             auto layer = targets::parse_filter(text);
             if (!layer)
                 return layer.error();
-            const TargetInfo& info = **targets::find_filter(layer->name);
-            for (auto& [key, value] : layer->options) {
-                if (find_option(info, key)->type != OptionType::path)
-                    continue;
-                auto lasting = lasting_name(key, value);
-                if (!lasting)
-                    return in_context(layer->name, lasting.error());
-                value = *lasting;
-            }
+            if (auto lasting = make_lasting(**targets::find_filter(layer->name), *layer); !lasting)
+                return lasting.error();
             layers.push_back(*std::move(layer));
         }
         return layers;
+    }
+
+    static Result<targets::Stack> parse_child(const std::string& text) {
+        auto child = targets::parse_child(text);
+        if (!child || targets::is_missing(*child))
+            return child;
+        if (auto lasting = make_lasting(**targets::find(child->target.name), child->target);
+            !lasting)
+            return lasting.error();
+        for (targets::Layer& filter : child->filters)
+            if (auto lasting = make_lasting(**targets::find_filter(filter.name), filter); !lasting)
+                return lasting.error();
+        return child;
+    }
+
+    Result<std::vector<targets::Stack>> parse_children() const {
+        std::vector<targets::Stack> children;
+        for (std::size_t i = 0; i < children_.size(); ++i) {
+            auto child = parse_child(children_[i]);
+            if (!child)
+                return in_context(fmt::format("{}: child {}", target_, i), child.error());
+            children.push_back(*std::move(child));
+        }
+        return children;
     }
 
     Result<GeometryRequest> geometry_request() const {
@@ -255,6 +291,7 @@ private:
     std::string target_;
     std::vector<std::string> words_;
     std::vector<std::string> filters_;
+    std::vector<std::string> children_;
     std::optional<std::string> number_;
     std::optional<std::string> queues_;
     std::optional<std::string> depth_;

@@ -91,6 +91,8 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     json["server"] = server_json(context.paths, device);
     json["options"] = device.record ? ordered_json(device.record->options) : ordered_json{};
     json["filters"] = device.record ? filters_json(device.record->filters) : ordered_json::array();
+    json["children"] =
+        device.record ? children_json(device.record->children) : ordered_json::array();
     json["backing"] = device.record ? backing_json(device.record->backing) : ordered_json{};
     json["queues"] = info.queues;
     json["depth"] = info.depth;
@@ -112,6 +114,16 @@ std::string plain_filter(const ordered_json& filter) {
         return filter.dump();
     return targets::format_filter({filter["name"].get<std::string>(),
                                    filter["options"].get<std::map<std::string, std::string>>()});
+}
+
+// One line for each layer, the outermost first, and what stands on others above those:
+// "mirror", "  0: loop file=/a".
+void draw(const targets::Stack& stack, const std::string& indent, const std::string& name,
+          std::vector<Row>& rows) {
+    rows.push_back({rows.empty() ? "stack" : "", indent + name + targets::format_child(stack)});
+    const std::string deeper = indent + "  ";
+    for (std::size_t i = 0; i < stack.children.size(); ++i)
+        draw(stack.children[i], deeper, fmt::format("{}: ", i), rows);
 }
 
 std::string plain(const ordered_json& value) {
@@ -164,8 +176,14 @@ public:
             print_json(json);
             return Exit::ok;
         }
+        auto record = record_of(context.paths, *info);
+        std::vector<Row> tree;
+        if (record && !record->children.empty())
+            draw(record->stack(), "", "", tree);
+        json.erase("children"); // drawn
         std::vector<Row> rows;
         add_rows("", json, rows);
+        rows.insert(rows.end(), tree.begin(), tree.end());
         print(format_table(rows));
         return Exit::ok;
     }

@@ -2,8 +2,12 @@
 // Builds stacks from the inside out.
 #include "stack.h"
 
+#include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <filesystem>
+#include <optional>
+#include <span>
 
 #include "registry.h"
 
@@ -11,9 +15,15 @@ namespace ublk::targets {
 
 namespace {
 
+constexpr std::string_view missing_child = "missing";
+
 Error in_layer(std::string_view name, Error error) {
     error.step = std::string(name) + ": " + error.step;
     return error;
+}
+
+Error in_child(std::size_t index, Error error) {
+    return in_layer("child " + std::to_string(index), std::move(error));
 }
 
 // Separated by `separator` unless that stands behind a backslash.
@@ -70,6 +80,14 @@ Result<OptionValues> values_of(const TargetInfo& info, const Layer& layer) {
     return values ? values : Result<OptionValues>{in_layer(layer.name, values.error())};
 }
 
+Error wrong_children(const TargetInfo& info) {
+    std::string hint = "it stands by itself: leave --child out";
+    if (info.most)
+        hint = "it stands on " + std::to_string(info.least) + " to " + std::to_string(info.most) +
+               " others: --child 'TARGET KEY=VALUE...' for each";
+    return Error{EINVAL, "children", std::move(hint), ErrorKind::usage};
+}
+
 Result<std::unique_ptr<Target>> put_on(std::vector<std::unique_ptr<Target>> inner,
                                        const TargetInfo& info, const Layer& layer,
                                        const GeometryRequest& request) {
@@ -77,10 +95,7 @@ Result<std::unique_ptr<Target>> put_on(std::vector<std::unique_ptr<Target>> inne
     if (!values)
         return values.error();
     if (inner.size() < info.least || inner.size() > info.most)
-        return Error{EINVAL, layer.name,
-                     "it stands on " + std::to_string(info.least) + " to " +
-                         std::to_string(info.most) + " others: --child 'TARGET KEY=VALUE...'",
-                     ErrorKind::usage};
+        return in_layer(layer.name, wrong_children(info));
     auto made =
         info.wrap ? info.wrap(std::move(inner), *values, request) : info.create(*values, request);
     if (!made)
@@ -90,11 +105,44 @@ Result<std::unique_ptr<Target>> put_on(std::vector<std::unique_ptr<Target>> inne
     return made;
 }
 
-// A disk that exists already has a size, which says nothing of what is under such a stack.
-GeometryRequest request_for_inside(const Stack& stack, GeometryRequest request) {
-    if (!stack.filters.empty() || !stack.children.empty())
+// A disk that exists already has a size, which says nothing of what is under something else.
+GeometryRequest without_size_if(bool covered, GeometryRequest request) {
+    if (covered)
         request.size_bytes = 0;
     return request;
+}
+
+using Children = std::vector<std::unique_ptr<Target>>;
+
+// A disk that is there already goes on with what is left of it.
+bool may_do_without(const Error& error, const GeometryRequest& request) {
+    return request.size_bytes != 0 && error.code != EBUSY;
+}
+
+Result<Children> build_children(const Stack& stack, const GeometryRequest& request) {
+    Children children;
+    std::optional<Error> left_out;
+    for (std::size_t i = 0; i < stack.children.size(); ++i) {
+        if (is_missing(stack.children[i])) {
+            children.push_back(nullptr);
+            continue;
+        }
+        auto made = build(stack.children[i], without_size_if(true, request));
+        if (!made) {
+            left_out = in_layer(stack.target.name, in_child(i, made.error()));
+            if (!may_do_without(*left_out, request))
+                return *left_out;
+            std::fprintf(stderr, "ublkd: %s; going on without it\n", left_out->message().c_str());
+        }
+        children.push_back(made ? *std::move(made) : nullptr);
+    }
+    const bool none = !children.empty() &&
+                      std::all_of(children.begin(), children.end(), [](auto& one) { return !one; });
+    if (none)
+        return left_out ? *left_out
+                        : Error{EINVAL, stack.target.name, "all its children are missing",
+                                ErrorKind::usage};
+    return children;
 }
 
 Result<std::unique_ptr<Target>> check_size(Result<std::unique_ptr<Target>> made,
@@ -144,31 +192,59 @@ Result<Layer> parse_target(std::string_view name, const std::vector<std::string>
 }
 
 Result<Stack> parse_child(std::string_view text) {
-    auto words = split(text, ' ');
+    const auto words = split(text, ' ');
     if (words.empty())
         return Error{EINVAL, "child ''", "write it as --child 'TARGET KEY=VALUE...'",
                      ErrorKind::usage};
-    const std::string name = words.front();
-    words.erase(words.begin());
-    auto layer = parse_target(name, words);
+    const auto bar = std::find(words.begin(), words.end(), "|");
+    if (words.front() == missing_child && words.size() == 1)
+        return Stack{Layer{words.front()}};
+    auto layer = parse_target(words.front(), {words.begin() + (bar != words.begin()), bar});
     if (!layer)
         return layer.error();
-    return Stack{*std::move(layer)};
+    Stack child{*std::move(layer)};
+    for (auto word = bar; word != words.end(); word += 2) {
+        if (*word != "|" || word + 1 == words.end())
+            return Error{EINVAL, "child '" + std::string(text) + "'",
+                         "write filters as 'TARGET KEY=VALUE... | FILTER:KEY=VALUE | FILTER'",
+                         ErrorKind::usage};
+        auto filter = parse_filter(word[1]);
+        if (!filter)
+            return filter.error();
+        child.filters.push_back(*std::move(filter));
+    }
+    return child;
 }
 
+std::string format_child(const Stack& child) {
+    const auto add = [](std::string text, std::string_view word) {
+        text += ' ';
+        for (const char character : word) {
+            if (character == ' ' || character == '\\')
+                text += '\\';
+            text += character;
+        }
+        return text;
+    };
+    std::string text = child.target.name;
+    for (const auto& [key, value] : child.target.options)
+        text = add(text, key + "=" + value);
+    for (const Layer& filter : child.filters)
+        text = add(text + " |", format_filter(filter));
+    return text;
+}
+
+bool is_missing(const Stack& child) { return child.target.name == missing_child; }
+
 Result<std::unique_ptr<Target>> build(const Stack& stack, const GeometryRequest& request) {
-    const GeometryRequest inside = request_for_inside(stack, request);
     auto info = find(stack.target.name);
     if (!info)
         return info.error();
-    std::vector<std::unique_ptr<Target>> children;
-    for (const Stack& child : stack.children) {
-        auto made = build(child, inside);
-        if (!made)
-            return in_layer(stack.target.name, made.error());
-        children.push_back(*std::move(made));
-    }
-    auto made = put_on(std::move(children), **info, stack.target, inside);
+    auto children = build_children(stack, request);
+    if (!children)
+        return children.error();
+    const GeometryRequest inside = without_size_if(!stack.filters.empty(), request);
+    auto made = put_on(*std::move(children), **info, stack.target, inside);
     for (auto filter = stack.filters.rbegin(); made && filter != stack.filters.rend(); ++filter) {
         auto filter_info = find_filter(filter->name);
         if (!filter_info)

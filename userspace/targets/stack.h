@@ -34,13 +34,19 @@ struct Stack {
 Result<Layer> parse_filter(std::string_view text);
 // The same the other way round.
 std::string format_filter(const Layer& layer);
-// "NAME key=value key=value"; a space in a word is written as "\ ".
+// "NAME key=value key=value | FILTER:key=value | FILTER", the filters outermost first; a space in a
+// word is written as "\ ". "missing" is a child that there is not.
 Result<Stack> parse_child(std::string_view text);
+// The same the other way round.
+std::string format_child(const Stack& child);
+bool is_missing(const Stack& child);
 Result<Layer> parse_target(std::string_view name, const std::vector<std::string>& words);
 
 // Creates all layers, the innermost first. `request` is about the disk as a whole: its block sizes
 // go to what is inside, its size only to a stack in which no layer changes it. Errors name the
-// layer.
+// layer and the child. A child that cannot be made is missing, which standard error tells, if the
+// disk exists already (the request has a size) and another child can be made; unless it is busy,
+// which may pass.
 Result<std::unique_ptr<Target>> build(const Stack& stack, const GeometryRequest& request);
 
 // "mirror(loop,loop)" with filters in front: "delay,error,loop".

@@ -43,7 +43,9 @@ protected:
                              {.kind = Identity::Kind::disk, .start = 512, .somewhere = true}}}},
                           false,
                           {"slow"}},
-                         {{"delay", {{"read", "1ms"}}}, {"readonly"}}};
+                         {{"delay", {{"read", "1ms"}}}, {"readonly"}},
+                         {{{"loop", {{"file", "/a"}}}, {}, {{"error", {{"op", "read"}}}}},
+                          {{"ram", {{"size", "1M"}}}}}};
 
     void SetUp() override { ASSERT_TRUE(state_.create()); }
 
@@ -74,6 +76,8 @@ TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
     EXPECT_EQ(backing.direct, false);
     EXPECT_EQ(backing.remarks, record_.backing.remarks);
     EXPECT_EQ((*read)->filters, record_.filters);
+    EXPECT_EQ((*read)->children, record_.children);
+    EXPECT_EQ((*read)->stack(), record_.stack());
 }
 
 TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
