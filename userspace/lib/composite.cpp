@@ -20,8 +20,8 @@ template <class T> T shorter(T one, T other) {
 // Of two abilities, where 0 is that there is none.
 template <class T> T common(T one, T other) { return std::min(one, other); }
 
-// It is advice: where the granules of both begin together is what counts, and if they never do those
-// of the larger are as good as any.
+// It is advice: where the granules of both begin together is what counts, and if they never do
+// those of the larger are as good as any.
 DiscardLimits combine(const DiscardLimits& one, const DiscardLimits& other) {
     DiscardLimits both = one.granularity >= other.granularity ? one : other;
     both.max_bytes = common(one.max_bytes, other.max_bytes);
