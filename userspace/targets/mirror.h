@@ -93,6 +93,7 @@ private:
 
     // What a user asks for by command().
     struct Order {
+        std::uint64_t number = 0;
         bool rejoin = false; // or else fail
         unsigned leg = 0;
         std::optional<Result<void>> outcome{};
@@ -115,6 +116,7 @@ private:
     // mirror_failures.cpp: what becomes of legs that fail, and of the requests that saw it.
     Async<Answer> sort_out(Ring ring, Request request, unsigned asked, Answers answers);
     Async<Answer> read_elsewhere(Ring ring, Request request, unsigned failed, Answer answer);
+    Async<void> mend(Ring ring, Request request, unsigned leg, Answer answer);
     Async<bool> repair(Ring ring, Request request, unsigned leg);
     Async<bool> rewrite(Ring ring, Request request, unsigned leg);
     bool give_up(unsigned leg, std::string_view doing, int error);
@@ -129,6 +131,7 @@ private:
     void note_stored_bitmap(std::uint32_t block) noexcept;
     Async<int> store_bitmap(Ring ring, unsigned legs, std::uint32_t block);
     Async<int> store_whole_bitmap(Ring ring, unsigned legs);
+    Async<int> doubt_everything(Ring ring);
     Async<int> store_pages(Ring ring, unsigned legs, std::uint64_t place);
     Async<Answer> store(Ring ring, unsigned leg, std::uint64_t place);
     Async<Answer> load(Ring ring, unsigned leg, std::uint64_t place);
@@ -145,6 +148,8 @@ private:
     // mirror_start.cpp: from what is found on the legs to a mirror that serves, and its end.
     Async<Result<unsigned>> begin_legs(Ring ring);
     Async<void> end_legs(Ring ring, unsigned legs);
+    Async<void> undo_begin(Ring ring, unsigned legs);
+    Async<Result<void>> go_without_others(Ring ring, unsigned begun);
     Async<Result<void>> assemble_once(Ring ring);
     Async<Result<void>> assemble(Ring ring);
     Async<Result<FoundLeg>> look_at(Ring ring, unsigned leg);
@@ -219,7 +224,9 @@ private:
 
     std::mutex order_mutex_{};
     std::condition_variable ordered_{};
-    std::optional<Order> order_{}; // with order_mutex_ locked
+    // With order_mutex_ locked.
+    std::optional<Order> order_{};
+    std::uint64_t orders_ = 0;
 };
 
 void tell_of_mirror(const std::string& what);

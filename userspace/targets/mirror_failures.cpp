@@ -24,6 +24,11 @@ bool is_good(const Request& request, const Answer& answer) {
     return !answer.is_error() || is_declined(request, answer);
 }
 
+const char* text_of(int error) {
+    const char* text = ::strerrordesc_np(-error);
+    return text ? text : "an unknown error";
+}
+
 std::string doing(const Request& request) {
     std::string text = name_of(request.op);
     return request.op == Op::flush ? text : text + " at " + std::to_string(request.offset);
@@ -38,8 +43,7 @@ std::string Mirror::describe(unsigned leg) const {
 // False: there is no other, so it stays.
 bool Mirror::give_up(unsigned leg, std::string_view doing, int error) {
     const auto bit = static_cast<std::uint8_t>(1U << leg);
-    const std::string why =
-        describe(leg) + ": " + std::string(doing) + ": " + ::strerrordesc_np(-error);
+    const std::string why = describe(leg) + ": " + std::string(doing) + ": " + text_of(error);
     const std::lock_guard guard{standing_mutex_};
     Standing now = standing_.load();
     if (!(now.written() & bit))
@@ -105,8 +109,11 @@ Async<Answer> Mirror::sort_out(Ring ring, Request request, unsigned asked, Answe
             give_up(leg, doing(request), error_of(answers[leg]));
     if (const int error = co_await settle(ring))
         co_return error;
-    co_return good& standing_.load().in_sync ? request.done()
-                                             : Answer{first_error ? first_error : -EIO};
+    if (request.op == Op::flush)
+        good |= ~asked; // which have no need of it
+    if (good & standing_.load().in_sync)
+        co_return request.done();
+    co_return first_error ? first_error : -EIO;
 }
 
 Async<Answer> Mirror::read_elsewhere(Ring ring, Request request, unsigned failed, Answer answer) {
@@ -130,14 +137,23 @@ Async<Answer> Mirror::read_elsewhere(Ring ring, Request request, unsigned failed
     }
     if (geometry_.read_only)
         co_return request.done();
-    for (; bad; bad &= bad - 1) {
-        const auto leg = static_cast<unsigned>(std::countr_zero(bad));
-        if (!co_await repair(ring, request, leg))
-            give_up(leg, doing(request), error_of(answer));
-    }
+    for (; bad; bad &= bad - 1)
+        co_await mend(ring, request, static_cast<unsigned>(std::countr_zero(bad)), answer);
     if (const int error = co_await settle(ring))
         co_return error;
     co_return request.done();
+}
+
+// One that has become shorter has lost more than this, and a repair would make it look whole.
+Async<void> Mirror::mend(Ring ring, Request request, unsigned leg, Answer answer) {
+    const bool is_shorter = !answer.is_error();
+    bool mended = false;
+    if (!is_shorter)
+        mended = co_await repair(ring, request, leg);
+    if (mended || !give_up(leg, doing(request), error_of(answer)) || !is_shorter)
+        co_return;
+    const Mutex::Guard guard = co_await metadata_.lock(ring);
+    static_cast<void>(co_await doubt_everything(ring)); // whose errors every write sees
 }
 
 // Writes what another leg has to one that cannot read it, and sees whether it can read it then.

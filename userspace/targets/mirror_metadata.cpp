@@ -136,6 +136,16 @@ Async<int> Mirror::store_whole_bitmap(Ring ring, unsigned legs) {
     co_return 0;
 }
 
+// A leg may differ anywhere: it gets everything when it is back.
+Async<int> Mirror::doubt_everything(Ring ring) {
+    set_all_bits(0);
+    if (const int error = co_await store_whole_bitmap(ring, standing_.load().written()))
+        co_return error;
+    for (std::uint64_t chunk = 0; chunk < chunks(); ++chunk)
+        regions_->mark(static_cast<Chunk>(chunk));
+    co_return co_await settle_locked(ring);
+}
+
 // Many that come at a time are marked together: who has waited finds his bits there.
 Async<int> Mirror::intend(Ring ring, Chunk first, Chunk last) {
     for (Chunk chunk = first; chunk <= last; ++chunk)

@@ -227,13 +227,11 @@ Async<Result<void>> Mirror::rejoin(Ring ring, unsigned leg) {
         co_return in_part(leg, found.error());
     const bool known = found->kind == FoundLeg::Kind::member && found->superblock.uuid == uuid_ &&
                        found->superblock.leg == leg;
-    if (!known) {
-        set_all_bits(0);
-        if (const int error = co_await store_whole_bitmap(ring, standing_.load().written()))
-            co_return Error{-error, "write the bitmap"};
-        for (std::uint64_t chunk = 0; chunk < chunks(); ++chunk)
-            regions_->mark(static_cast<Chunk>(chunk));
-    }
+    int error = 0;
+    if (!known)
+        error = co_await doubt_everything(ring);
+    if (error)
+        co_return Error{-error, "write the bitmap"};
     {
         const std::lock_guard changing{standing_mutex_};
         Standing now = standing_.load();
@@ -241,7 +239,7 @@ Async<Result<void>> Mirror::rejoin(Ring ring, unsigned leg) {
         standing_.store(now);
     }
     superblocks_are_old_ = true;
-    int error = co_await settle_locked(ring);
+    error = co_await settle_locked(ring);
     if (!error)
         error = co_await store_whole_bitmap(ring, bit);
     if (!error)
@@ -274,7 +272,7 @@ Async<void> Mirror::obey(Ring ring) {
     }
     const Result<void> outcome = co_await carry_out(ring, *order);
     const std::lock_guard guard{order_mutex_};
-    if (order_)
+    if (order_ && order_->number == order->number) // nobody may wait for it any more
         order_->outcome.emplace(outcome);
     ordered_.notify_all();
 }
@@ -305,7 +303,7 @@ Result<Reply> Mirror::command(std::string_view name, std::span<const std::string
         if (geometry_.read_only)
             return Error{EROFS, std::string(verb), "nothing of a read-only mirror changes"};
         std::unique_lock guard{order_mutex_};
-        order_ = Order{verb == "rejoin", static_cast<unsigned>(values->size(verb)), {}};
+        order_ = Order{++orders_, verb == "rejoin", static_cast<unsigned>(values->size(verb)), {}};
         kick();
         const bool done =
             ordered_.wait_for(guard, order_limit, [this] { return order_->outcome.has_value(); });

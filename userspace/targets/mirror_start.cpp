@@ -52,24 +52,39 @@ Async<Result<void>> Mirror::begin(Ring ring) {
     const Result<unsigned> begun = co_await begin_legs(ring);
     if (!begun)
         co_return begun.error();
-    const Result<void> assembled = co_await assemble_once(ring);
-    if (!assembled) {
-        co_await end_legs(ring, *begun);
-        co_return assembled;
-    }
-    // Another queue may have begun with a leg that this one has not got.
-    for (unsigned leg = 0; leg < count(); ++leg)
-        if (has_part(leg) && !(*begun & (1U << leg)) && !give_up(leg, "begin", -ENOTCONN)) {
-            co_await end_legs(ring, *begun);
-            co_return in_part(leg, Error{ENOTCONN, "begin"});
-        }
-    if (const int error = geometry_.read_only ? 0 : co_await settle(ring)) {
-        co_await end_legs(ring, *begun);
-        co_return Error{-error, "write what the mirror needs to know"};
+    Result<void> result = co_await assemble_once(ring);
+    if (result)
+        result = co_await go_without_others(ring, *begun);
+    if (!result) {
+        co_await undo_begin(ring, *begun);
+        co_return result;
     }
     const std::lock_guard guard{queues_mutex_};
     begun_[ring.queue_index()] = *begun;
+    co_return result;
+}
+
+// Another queue may have begun with a leg that this one has not got.
+Async<Result<void>> Mirror::go_without_others(Ring ring, unsigned begun) {
+    for (unsigned leg = 0; leg < count(); ++leg)
+        if (has_part(leg) && !(begun & (1U << leg)) && !give_up(leg, "begin", -ENOTCONN))
+            co_return in_part(leg, Error{ENOTCONN, "begin"});
+    if (geometry_.read_only)
+        co_return Result<void>{};
+    if (const int error = co_await settle(ring))
+        co_return Error{-error, "write what the mirror needs to know"};
     co_return Result<void>{};
+}
+
+Async<void> Mirror::undo_begin(Ring ring, unsigned legs) {
+    const bool is_home = ring.queue_index() == home_;
+    if (is_home) {
+        stopping_ = true;
+        kick();
+    }
+    co_await end_legs(ring, legs);
+    if (is_home)
+        co_await wait_until_idle(ring, &background_runs_, std::nullopt);
 }
 
 Async<Result<void>> Mirror::assemble_once(Ring ring) {
@@ -172,9 +187,13 @@ void Mirror::add_bits(unsigned leg, std::uint32_t block) noexcept {
 Async<Result<void>> Mirror::load_bitmaps(Ring ring, MirrorPlan plan) {
     if (plan.bitmaps_of == 0)
         set_all_bits(0);
-    for (unsigned leg = 0; leg < count(); ++leg)
-        if ((plan.bitmaps_of & (1U << leg)) && !co_await load_bitmap(ring, leg))
+    for (unsigned leg = 0; leg < count(); ++leg) {
+        if (!(plan.bitmaps_of & (1U << leg)))
+            continue;
+        const bool loaded = co_await load_bitmap(ring, leg);
+        if (!loaded)
             co_return in_part(leg, Error{EIO, "read the mirror's bitmap"});
+    }
     if (plan.known_size < geometry_.size_bytes)
         set_all_bits(plan.known_size);
     // Behind the end there are none.

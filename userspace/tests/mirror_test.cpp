@@ -226,6 +226,49 @@ TEST_F(Mirror, LeavesALegThatCannotBeRepaired) {
     EXPECT_EQ(read_at(mirror, 0, 65536), pattern(65536, 1));
 }
 
+// It has lost more than what is read, and looks whole again as soon as somebody writes at its end.
+TEST_F(Mirror, LeavesALegThatHasBecomeShorterAndCopiesEverythingToIt) {
+    prepare();
+    {
+        MirrorBench mirror{legs(), small_chunks_};
+        EXPECT_EQ(mirror->write(data_size - 65536, pattern(65536, 6)), 65536);
+        ASSERT_TRUE(mirror.wait_until_clean());
+        ASSERT_EQ(::truncate(a_.c_str(), test::mirror_data + 4096), 0);
+        EXPECT_EQ(read_at(mirror, data_size - 65536, 65536), pattern(65536, 6));
+        EXPECT_EQ(mirror.standing(0), "out");
+        EXPECT_EQ(read_at(mirror, 0, 65536), pattern(65536, 1));
+        ASSERT_EQ(::truncate(a_.c_str(), test::mirror_data + data_size), 0);
+    }
+    {
+        MirrorBench mirror{legs(), small_chunks_};
+        EXPECT_EQ(read_at(mirror, 0, 65536), pattern(65536, 1));
+        ASSERT_TRUE(mirror.wait_until_in_sync());
+        EXPECT_EQ(mirror.metric("mirror", "resynced_bytes"), data_size);
+    }
+    expect_same();
+}
+
+TEST_F(Mirror, FlushesWhatHasACacheAndGoesOnWithWhatHasNone) {
+    // Nobody else is to flush it.
+    MirrorBench mirror{{leg_on(a_, "error:count=0"), "ram size=3M"}, hasty({"settle=3600s"})};
+    ASSERT_TRUE(mirror.wait_until_in_sync());
+    ASSERT_TRUE(mirror.command("0/error", {"op=flush"}));
+    EXPECT_EQ(mirror->flush(), 0);
+    EXPECT_EQ(mirror.standing(0), "out");
+    EXPECT_EQ(mirror.standing(1), "in sync");
+}
+
+TEST_F(Mirror, EndsWhenItCannotBegin) {
+    prepare();
+    EXPECT_TRUE(try_mirror(legs()));
+    EXPECT_FALSE(try_mirror(legs("error:op=write", "error:op=write")));
+    EXPECT_FALSE(try_mirror(legs("error:op=read")));
+    EXPECT_TRUE(try_mirror(legs("readonly"))) << "which is then read-only";
+    EXPECT_TRUE(try_mirror(legs("error:op=read"), {}, {.size_bytes = data_size}))
+        << "a disk that was there goes on";
+    EXPECT_TRUE(try_mirror(legs()));
+}
+
 TEST_F(Mirror, TellsUsersOfErrorsWhenNoLegIsLeft) {
     prepare();
     MirrorBench mirror{legs("error:count=0", "error:count=0"), small_chunks_};
