@@ -303,8 +303,9 @@ TEST_P(MirrorCrashOfLeg, AroundItsFailureAndItsReturn) {
         ASSERT_TRUE(mirror.wait_until_clean());
         write(0);
         flush();
-        ASSERT_TRUE(mirror.command(leg + "/error", {"op=write"}));
-        write(0); // this is what it fails
+        // Of the data only: what is answered then counts, whatever the leg itself says.
+        ASSERT_TRUE(mirror.command(leg + "/error", {"op=write", "from=1M"}));
+        write(0, UBLK_IO_F_FUA); // this is what it fails
         write(20, UBLK_IO_F_FUA);
         flush();
         write(1);
