@@ -17,7 +17,8 @@ PACKAGES_vm=(busybox-static cpio kmod udev xz-utils zstd e2fsprogs util-linux ip
 PACKAGES_toolchain=(kmod util-linux xz-utils zstd)
 
 # shellcheck disable=SC2034
-PACKAGES_check=(clang-format clang-tidy sparse shellcheck spin git patch perl python3 python3-docutils)
+PACKAGES_check=(clang-format clang-tidy sparse shellcheck spin git patch perl python3 python3-docutils
+    valgrind)
 
 # shellcheck disable=SC2034
 PACKAGES_upstream=(build-essential fio fdisk e2fsprogs util-linux udev unifdef patch)
