@@ -27,28 +27,24 @@ void* allocate_frame(std::size_t size);
 void free_frame(void* frame) noexcept;
 
 struct PromiseBase {
-    // Resumes who waits for this coroutine; a detached one frees itself instead.
+    // Goes on with who waits for this coroutine. One that nobody waits for runs over its end, and
+    // so is gone.
     struct FinalAwaiter {
-        bool await_ready() const noexcept { return false; }
-        template <class Promise>
-        std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) const noexcept {
-            if (self.promise().waiter)
-                return self.promise().waiter;
-            self.promise().nobody_waits();
-            self.destroy();
-            return std::noop_coroutine();
+        bool await_ready() const noexcept { return !waiter; }
+        std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
+            return waiter;
         }
         void await_resume() const noexcept {}
+
+        std::coroutine_handle<> waiter;
     };
 
     static void* operator new(std::size_t size) { return allocate_frame(size); }
     static void operator delete(void* frame) noexcept { free_frame(frame); }
 
     std::suspend_always initial_suspend() const noexcept { return {}; }
-    FinalAwaiter final_suspend() const noexcept { return {}; }
+    FinalAwaiter final_suspend() const noexcept { return {waiter}; }
     [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
-
-    void nobody_waits() const noexcept {}
 
     std::coroutine_handle<> waiter{};
 };
@@ -68,9 +64,10 @@ template <> struct Promise<void> : PromiseBase {
 template <> struct Promise<Answer> : PromiseBase {
     void return_value(Answer result) noexcept { value = result; }
     Answer take() const noexcept { return value; }
-    void nobody_waits() const noexcept {
+    FinalAwaiter final_suspend() const noexcept {
         if (tag)
             complete(*tag, value);
+        return PromiseBase::final_suspend();
     }
     Answer value = Answer::failed(EIO);
     Tag* tag = nullptr; // that the answer is for
