@@ -89,8 +89,8 @@ public:
 
     Async<Answer> serve(Ring ring, Request request) override {
         if (const int error = error_for(request))
-            co_return Answer::failed(error);
-        co_return co_await next().serve(ring, request);
+            return Answer::failed(error);
+        return next().serve(ring, request);
     }
 
     Result<Reply> command(std::string_view name, std::span<const std::string> words) override {

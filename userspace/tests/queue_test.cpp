@@ -230,6 +230,32 @@ TEST(Queue, ServingAllocatesNothing) {
     EXPECT_EQ(bench.queue().statistics().frame_heap_allocations, 0U);
 }
 
+Async<Answer> answer_at_once(Ring, Request request) { return request.done(); }
+
+TEST(Queue, RequestThatIsAnsweredAtOnceNeedsNoFrame) {
+    TestTarget target{answer_at_once};
+    auto driver = std::make_shared<test::FakeDriver>(1, 2);
+    CheckedTarget checked{target};
+    Queue queue{{.index = 0,
+                 .depth = 2,
+                 .uring = *driver->create_ring(8),
+                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
+                 .frames = *FramePool::create(1),
+                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
+                 .target = &checked,
+                 .workers = nullptr}};
+    ASSERT_EQ(queue.fetch_all(), 0);
+    driver->issue(0, 0, read_4k);
+    driver->issue(0, 1, read_4k);
+    queue.step(0);
+    queue.step(0);
+    EXPECT_EQ(driver->result(0, 0), 4096);
+    EXPECT_EQ(driver->result(0, 1), 4096);
+    EXPECT_EQ(queue.statistics().frame_heap_allocations, 0U);
+    driver->take_back_tags();
+    queue.run();
+}
+
 TEST(Queue, AllocationsWouldBeSeen) {
     const std::uint64_t before = test::heap_allocations();
     const auto allocated = std::make_unique<int>(1);

@@ -52,11 +52,12 @@ public:
     // As the target was created: constant for its life.
     virtual Geometry geometry() const = 0;
 
-    // Serves one request, which is answered by what the coroutine returns. Called by the thread of
-    // the request's queue, where it must not block: wait with co_await on the ring. With more than
-    // one queue, several threads call it at a time. What arrives has been checked: it lies inside
-    // the device, is aligned to the logical block, and is an operation that the geometry announced.
-    // An operation that cannot be served after all is answered with -EOPNOTSUPP.
+    // Serves one request, which is answered by what is returned: at once, or by a coroutine that
+    // waits for something. Called by the thread of the request's queue, where it must not block:
+    // wait with co_await on the ring. With more than one queue, several threads call it at a time.
+    // What arrives has been checked: it lies inside the device, is aligned to the logical block,
+    // and is an operation that the geometry announced. An operation that cannot be served after all
+    // is answered with -EOPNOTSUPP.
     virtual Async<Answer> serve(Ring ring, Request request) = 0;
 
     // Constant for the life of the target.
