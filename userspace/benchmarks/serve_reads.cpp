@@ -46,7 +46,7 @@ Result<void> serve(Target& target, std::uint64_t answers) {
     auto data = make_data_path(CopyMode::driver, {0, depth, checked.geometry().max_io_bytes});
     if (!data)
         return data.error();
-    auto frames = FramePool::create(Queue::frame_blocks(depth));
+    auto frames = FramePool::create(Queue::frame_blocks(depth, target.frames()));
     if (!frames)
         return frames.error();
     auto ring =

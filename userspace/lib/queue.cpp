@@ -70,8 +70,8 @@ unsigned Queue::ring_entries(unsigned depth) {
     return std::clamp(std::bit_ceil(2 * depth), 8U, 8192U);
 }
 
-// A target that wraps targets, or splits a request, has several frames per tag.
-unsigned Queue::frame_blocks(unsigned depth) { return 4 * depth; }
+// The target's beginning and end have coroutines, too, and so has who waits for them.
+unsigned Queue::frame_blocks(unsigned depth, unsigned frames) { return (depth + 1) * frames + 1; }
 
 Queue::Queue(Parts parts)
     : parts_(std::move(parts)), tags_(parts_.depth), shortage_(parts_.index),
@@ -334,11 +334,28 @@ void Queue::hand_over(detail::Tag& tag) {
     tag.stage = Stage::target;
     if (tag.op == Op::report_zones) [[unlikely]]
         clear_report(tag);
+    if (!serve(tag)) [[unlikely]]
+        wait_for_frame(tag);
+}
+
+// False: the target has not begun, because there is no memory for its coroutine, neither in the
+// pool nor on the heap.
+bool Queue::serve(detail::Tag& tag) {
     try {
         parts_.target->serve(Ring{*this}, tag.request()).start_for(tag);
-    } catch (const std::bad_alloc&) { // the pool was empty and the heap, too
-        finish(tag, Answer::failed(EIO));
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
     }
+}
+
+void Queue::wait_for_frame(detail::Tag& tag) noexcept {
+    if (!shortage_.may_wait_for_memory()) {
+        finish(tag, Answer::failed(ENOMEM));
+        return;
+    }
+    shortage_.continues(-ENOMEM);
+    postponed_tags_.push(tag);
 }
 
 void Queue::finish(detail::Tag& tag, const Answer& answer) noexcept {
@@ -544,7 +561,12 @@ void Queue::try_again() noexcept {
     for (auto tags = postponed_tags_.take_all(); !tags.empty();) {
         detail::Tag& tag = *tags.first();
         tags.pop();
-        submit(tag, tag.stage);
+        if (tag.stage != Stage::target)
+            submit(tag, tag.stage);
+        else if (serve(tag))
+            shortage_.ends();
+        else
+            wait_for_frame(tag);
     }
     for (auto operations = postponed_operations_.take_all(); !operations.empty();) {
         RingOperation& operation = *operations.first();

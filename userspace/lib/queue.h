@@ -49,7 +49,8 @@ public:
     static constexpr int char_device_file = 0;
 
     static unsigned ring_entries(unsigned depth);
-    static unsigned frame_blocks(unsigned depth);
+    // Of whose requests each has so many coroutines at a time.
+    static unsigned frame_blocks(unsigned depth, unsigned frames);
 
     explicit Queue(Parts parts);
     Queue(const Queue&) = delete;
@@ -95,6 +96,8 @@ private:
     void read_descriptor(detail::Tag& tag) noexcept;
     void arrive(detail::Tag& tag);
     void hand_over(detail::Tag& tag);
+    bool serve(detail::Tag& tag);
+    void wait_for_frame(detail::Tag& tag) noexcept;
     void commit(detail::Tag& tag, int result) noexcept;
     void submit(detail::Tag& tag, Stage stage) noexcept;
     void submit(RingOperation& operation) noexcept;

@@ -77,7 +77,8 @@ Result<BuiltQueue> build_queue(QueueThread::Device& device, int char_device, uns
         return data.error();
     if (Result<void> done = (*data)->prepare(**uring); !done)
         return done.error();
-    Result<FramePool> frames = FramePool::create(Queue::frame_blocks(depth));
+    Result<FramePool> frames =
+        FramePool::create(Queue::frame_blocks(depth, device.checked.target().frames()));
     if (!frames)
         return frames.error();
     auto queue = std::make_unique<Queue>(Queue::Parts{.index = index,

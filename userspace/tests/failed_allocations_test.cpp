@@ -4,6 +4,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <ublk/filter.h>
+
 #include "daemon/verb.h"
 #include "server_over.h"
 #include "support/allocation_counter.h"
@@ -89,6 +91,32 @@ TEST(FailedAllocations, RequestIsServedOrFails) {
         const int result = driver->wait_for_result(0, 0);
         test::fail_allocation(0);
         EXPECT_TRUE(result == 4096 || result == -EIO) << result;
+    }
+}
+
+// Waits, so each has a coroutine of its own until the request is answered.
+class PassOn final : public Filter {
+public:
+    using Filter::Filter;
+    Async<Answer> serve(Ring ring, Request request) override {
+        co_await ring.yield();
+        co_return co_await next().serve(ring, request);
+    }
+};
+
+TEST(FailedAllocations, DeepStackIsServedFromWhatWasSetAside) {
+    constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8};
+    std::unique_ptr<Target> stack = std::make_unique<Lasting>();
+    for (int filters = 0; filters < 12; ++filters)
+        stack = std::make_unique<PassOn>(std::move(stack));
+    auto driver = std::make_shared<FakeDriver>();
+    auto server = start_over(driver, std::move(stack), {.depth = 1});
+    ASSERT_TRUE(server);
+    for (std::uint64_t nth = 1; nth < 20; ++nth) {
+        test::fail_allocation(nth);
+        driver->issue(0, 0, read_4k);
+        EXPECT_EQ(driver->wait_for_result(0, 0), 4096) << nth;
+        EXPECT_FALSE(test::fail_allocation(0)) << nth;
     }
 }
 

@@ -230,6 +230,37 @@ TEST(Queue, ServingAllocatesNothing) {
     EXPECT_EQ(bench.queue().statistics().frame_heap_allocations, 0U);
 }
 
+TEST(Queue, RequestWithoutAFrameWaitsUntilThereIsMemory) {
+    auto driver = std::make_shared<test::FakeDriver>(1, 2);
+    TestTarget target{sleep_then_succeed};
+    CheckedTarget checked{target};
+    Queue queue{{.index = 0,
+                 .depth = 2,
+                 .uring = *driver->create_ring(8),
+                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
+                 .frames = *FramePool::create(1),
+                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
+                 .target = &checked,
+                 .workers = nullptr}};
+    ASSERT_EQ(queue.fetch_all(), 0);
+    driver->issue(0, 0, read_4k);
+    driver->issue(0, 1, read_4k);
+    testing::internal::CaptureStderr();
+    test::fail_allocation(1);
+    queue.step(0);
+    EXPECT_TRUE(test::fail_allocation(0)) << "there was a frame";
+    for (int round = 0; round < 5; ++round)
+        queue.step(0);
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(driver->result(0, 0), 4096);
+    EXPECT_EQ(driver->result(0, 1), 4096);
+    EXPECT_EQ(queue.statistics().requests, 2U);
+    EXPECT_NE(told.find("no memory"), std::string::npos) << told;
+    EXPECT_NE(told.find("goes on"), std::string::npos) << told;
+    driver->take_back_tags();
+    queue.run();
+}
+
 Async<Answer> answer_at_once(Ring, Request request) { return request.done(); }
 
 TEST(Queue, RequestThatIsAnsweredAtOnceNeedsNoFrame) {

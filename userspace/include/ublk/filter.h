@@ -17,6 +17,7 @@ public:
     explicit Filter(std::unique_ptr<Target> next) : next_(std::move(next)) {}
 
     Geometry geometry() const override { return next_->geometry(); }
+    unsigned frames() const override { return usual_frames + next_->frames(); }
     // A filter that looks at the data says so: DataAccess::memory.
     DataAccess data_access() const override { return next_->data_access(); }
     Persistence persistence() const override { return next_->persistence(); }

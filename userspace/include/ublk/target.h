@@ -60,6 +60,11 @@ public:
     // is answered with -EOPNOTSUPP.
     virtual Async<Answer> serve(Ring ring, Request request) = 0;
 
+    // How many coroutines a request has at a time, here and in the targets behind this one. Memory
+    // for so many is set aside at the start; those beyond come from the heap, where there may be
+    // none. Constant for the life of the target.
+    virtual unsigned frames() const { return usual_frames; }
+
     // Constant for the life of the target.
     virtual DataAccess data_access() const { return DataAccess::memory; }
 
@@ -118,6 +123,9 @@ public:
 
     // Where the server must keep what is mounted, since it opens files there later on.
     virtual std::vector<std::string> paths() const { return {}; }
+
+protected:
+    static constexpr unsigned usual_frames = 4;
 };
 
 struct TargetInfo {
