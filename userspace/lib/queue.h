@@ -107,6 +107,7 @@ private:
     void prepare_limit(io_uring_sqe& limited, RingOperation& operation) noexcept;
     bool make_room_for(unsigned entries) noexcept;
     io_uring_sqe* next_sqe() noexcept;
+    io_uring_sqe* next_sqe_after_all() noexcept;
     void retry_backlog() noexcept;
     bool is_postponed(RingOperation& operation, int result) noexcept;
     bool is_postponed(detail::Tag& tag, int result) noexcept;
