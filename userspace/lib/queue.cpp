@@ -486,7 +486,7 @@ void Queue::handle_limit(RingOperation& operation, int result) {
     go_on(operation, operation.take_end_of_limit(result));
 }
 
-void Queue::go_on(RingOperation& operation, RingOperation::Next next) {
+inline void Queue::go_on(RingOperation& operation, RingOperation::Next next) {
     switch (next) {
     case RingOperation::Next::resume:
         operation.waiter_.resume();
