@@ -90,6 +90,7 @@ public:
     // There at once, without a coroutine: `return request.done();` in a function that need not wait
     // and so has no co_return.
     template <std::convertible_to<T> Value>
+    // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): no Async is convertible to a T
     Async(Value&& value) : value_(std::in_place, std::forward<Value>(value)) {}
 
     Async(Async&& other) noexcept
