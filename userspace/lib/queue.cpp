@@ -330,7 +330,6 @@ void Queue::handle_move(detail::Tag& tag, int result) {
 }
 
 void Queue::hand_over(detail::Tag& tag) {
-    ++delivered_;
     tag.stage = Stage::target;
     if (tag.op == Op::report_zones) [[unlikely]]
         clear_report(tag);
@@ -352,6 +351,7 @@ void Queue::finish(detail::Tag& tag, const Answer& answer) noexcept {
     if (tag.op == Op::report_zones && result >= 0) [[unlikely]]
         result = static_cast<int>(tag.length);
     tag.result = result;
+    counted_[static_cast<std::size_t>(tag.op)].count(tag.length, result);
     if (parts_.data->send(tag) == Move::submit)
         submit(tag, Stage::send);
     else
@@ -575,11 +575,15 @@ void Queue::retry_backlog() noexcept {
 }
 
 Statistics Queue::statistics() const noexcept {
-    return Statistics{.requests = delivered_.get(),
-                      .rejected = rejected_.get(),
-                      .contract_violations = violations_.get(),
-                      .refused_answers = refused_.get(),
-                      .frame_heap_allocations = parts_.frames.heap_allocations()};
+    Statistics statistics{.rejected = rejected_.get(),
+                          .contract_violations = violations_.get(),
+                          .refused_answers = refused_.get(),
+                          .frame_heap_allocations = parts_.frames.heap_allocations()};
+    for (std::size_t op = 0; op < counted_.size(); ++op) {
+        statistics.operations[op] = counted_[op].statistics();
+        statistics.requests += statistics.operations[op].requests;
+    }
+    return statistics;
 }
 
 namespace detail {

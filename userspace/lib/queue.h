@@ -4,6 +4,7 @@
 #ifndef UBLK_LIB_QUEUE_H
 #define UBLK_LIB_QUEUE_H
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,7 @@
 #include "counter.h"
 #include "data_path.h"
 #include "frame_pool.h"
+#include "operation_counters.h"
 #include "shortage.h"
 #include "tag.h"
 #include "uapi.h"
@@ -149,7 +151,7 @@ private:
     std::optional<Result<void>> begun_{}; // what came of the target's begin()
     bool patient_ = false;                // until a timeout
     BufferPool buffers_;
-    Counter delivered_;
+    std::array<OperationCounters, Statistics::highest_operation + 1> counted_{}; // by Op
     Counter rejected_;
     Counter violations_;
     Counter refused_;

@@ -423,6 +423,11 @@ Statistics Server::Running::statistics() const {
         sum.contract_violations += one.contract_violations;
         sum.refused_answers += one.refused_answers;
         sum.frame_heap_allocations += one.frame_heap_allocations;
+        for (std::size_t op = 0; op < sum.operations.size(); ++op) {
+            sum.operations[op].requests += one.operations[op].requests;
+            sum.operations[op].bytes += one.operations[op].bytes;
+            sum.operations[op].errors += one.operations[op].errors;
+        }
     }
     return sum;
 }

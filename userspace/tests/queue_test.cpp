@@ -72,6 +72,32 @@ TEST(Queue, TagIsReadyForTheNextRequestOnceItIsCommitted) {
     EXPECT_EQ(bench.queue().statistics().requests, 100U);
 }
 
+TEST(Queue, CountsRequestsBytesAndErrorsOfEachOperation) {
+    const auto fail_writes = [](Ring, Request request) -> Async<Answer> {
+        co_return request.op == Op::write ? Answer{-ENOSPC} : request.done();
+    };
+    TestTarget target{fail_writes};
+    TargetBench bench{target, 1};
+    EXPECT_EQ(bench.request(read_4k), 4096);
+    EXPECT_EQ(bench.request({.op = UBLK_IO_OP_READ, .sector = 8, .sectors = 16}), 8192);
+    EXPECT_EQ(bench.write(0, test::pattern(4096, 1)), -ENOSPC);
+    EXPECT_EQ(bench.flush(), 0);
+    EXPECT_EQ(bench.discard(0, 65536), 0);
+    EXPECT_EQ(bench.request({.op = UBLK_IO_OP_READ, .sector = 1U << 30, .sectors = 8}), -EINVAL);
+    const Statistics statistics = bench.queue().statistics();
+    const auto is = [&](Op op, std::uint64_t requests, std::uint64_t bytes, std::uint64_t errors) {
+        const OperationStatistics& one = statistics.of(op);
+        return one.requests == requests && one.bytes == bytes && one.errors == errors;
+    };
+    EXPECT_TRUE(is(Op::read, 2, 12288, 0));
+    EXPECT_TRUE(is(Op::write, 1, 0, 1));
+    EXPECT_TRUE(is(Op::flush, 1, 0, 0));
+    EXPECT_TRUE(is(Op::discard, 1, 65536, 0));
+    EXPECT_TRUE(is(Op::write_zeroes, 0, 0, 0));
+    EXPECT_EQ(statistics.requests, 5U) << "the last one never got so far";
+    EXPECT_EQ(statistics.rejected, 1U);
+}
+
 TEST(Queue, RequestsInFlightTogetherAreServedByOneRoundEach) {
     TestTarget target{test::succeed};
     TargetBench bench{target, 4};

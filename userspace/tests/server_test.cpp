@@ -74,6 +74,17 @@ TEST_F(ServerTest, StatisticsOutliveTheQueues) {
     EXPECT_TRUE(server->stop()) << "a second stop is nothing to do";
 }
 
+TEST_F(ServerTest, CountsOfAllQueuesAreOneSum) {
+    Result<Server> server = start_over(driver, target(), {.queues = 2, .depth = 8});
+    ASSERT_TRUE(server);
+    for (unsigned queue = 0; queue < 2; ++queue) {
+        driver->issue(queue, 0, read_4k);
+        driver->wait_for_result(queue, 0);
+    }
+    EXPECT_EQ(server->statistics().of(Op::read).requests, 2U);
+    EXPECT_EQ(server->statistics().of(Op::read).bytes, 8192U);
+}
+
 TEST_F(ServerTest, RunEndsOnASignal) {
     Result<Server> server = start_over(driver, target(), {});
     ASSERT_TRUE(server);

@@ -4,6 +4,8 @@
 #ifndef UBLK_SERVER_H
 #define UBLK_SERVER_H
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -67,12 +69,24 @@ enum class End {
     left,    // the device waits for its next server
 };
 
+struct OperationStatistics {
+    std::uint64_t requests = 0; // answered by the target
+    std::uint64_t bytes = 0;    // of those that succeeded
+    std::uint64_t errors = 0;   // of those that did not
+};
+
+// Since the server has come to serve. Counted per queue; one number may be ahead of another.
 struct Statistics {
-    std::uint64_t requests = 0;               // handed to the target
+    static constexpr std::size_t highest_operation = static_cast<std::size_t>(Op::report_zones);
+
+    const OperationStatistics& of(Op op) const { return operations[static_cast<std::size_t>(op)]; }
+
+    std::uint64_t requests = 0;               // answered by the target
     std::uint64_t rejected = 0;               // failed before the target saw them
     std::uint64_t contract_violations = 0;    // results that no such request can have
     std::uint64_t refused_answers = 0;        // of which the driver would not hear
     std::uint64_t frame_heap_allocations = 0; // coroutine frames that the pool had no room for
+    std::array<OperationStatistics, highest_operation + 1> operations{}; // by Op
 };
 
 // The world outside; internal to the library and its tests.
@@ -96,6 +110,7 @@ public:
     const std::string& path() const; // "/dev/ublkbN"
     const DeviceInfo& info() const;
     const CopyChoice& copy() const;
+    // By any thread while this object lives, beside everything else.
     Statistics statistics() const;
 
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and
