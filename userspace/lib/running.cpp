@@ -9,8 +9,6 @@
 #include <cstdio>
 #include <poll.h>
 #include <sys/signalfd.h>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include <ublk/retry.h>
@@ -389,29 +387,42 @@ Result<Resized> Server::Running::resize(const SizeRequest& request) {
     return outcome;
 }
 
-// Waits no longer than for anything else: a backing may lie on a file system that is frozen, or
-// whose server does not answer, and the device must stay in command meanwhile. What the target does
-// when the time is over can only be to make its backing longer, which nobody sees.
+// What the target does when the time is over can only be to make its backing longer, which nobody
+// sees.
 Result<std::uint64_t> Server::Running::resize_target(std::optional<std::uint64_t> bytes) {
-    if (target_resize_.valid() &&
-        target_resize_.wait_for(Milliseconds{0}) != std::future_status::ready)
-        return Error{EBUSY, "resize " + path_,
-                     "an earlier resize still waits for the backing; does its file system answer?"};
-    std::promise<Result<std::uint64_t>> promise;
-    target_resize_ = promise.get_future();
-    try {
-        std::thread{[device = device_, bytes, result = std::move(promise)]() mutable {
-            result.set_value(device->target->resize(bytes));
-        }}.detach();
-    } catch (const std::system_error& error) {
-        target_resize_ = {};
-        return Error{error.code().value(), "start a thread to resize " + path_,
-                     "raise the limit of threads: pids.max of the cgroup, ulimit -u"};
-    }
-    if (target_resize_.wait_for(timeout_) != std::future_status::ready)
-        return Error{ETIMEDOUT, "make room in the backing of " + path_,
-                     "its file system does not answer, is it frozen? the device keeps its size"};
-    return target_resize_.get();
+    const auto resize = [device = device_, bytes] { return device->target->resize(bytes); };
+    return target_resize_.call(
+        resize, timeout_,
+        {.busy = {EBUSY, "resize " + path_,
+                  "an earlier resize still waits for the backing; does its file system answer?"},
+         .no_thread = no_thread_to("resize"),
+         .late = {ETIMEDOUT, "make room in the backing of " + path_,
+                  "its file system does not answer, is it frozen? the device keeps its size"}});
+}
+
+Result<Reply> Server::Running::command(const std::string& name,
+                                       const std::vector<std::string>& words, Target* layer) {
+    Target& asked = layer ? *layer : *device_->target;
+    const std::string step = "command '" + name + "' for " + path_;
+    const auto command = [device = device_, &asked, name, words] {
+        return asked.command(name, words);
+    };
+    return target_command_.call(
+        command, timeout_,
+        {.busy = {EBUSY, step, "an earlier command has not ended yet"},
+         .no_thread = no_thread_to("run a command for"),
+         .late = {ETIMEDOUT, step, "the target does not answer; what came of it is unknown"}});
+}
+
+Error Server::Running::no_thread_to(const std::string& what) const {
+    return Error{EAGAIN, "start a thread to " + what + " " + path_,
+                 "raise the limit of threads: pids.max of the cgroup, ulimit -u"};
+}
+
+Metrics Server::Running::metrics() const {
+    Metrics metrics;
+    device_->target->measure(metrics);
+    return metrics;
 }
 
 Statistics Server::Running::statistics() const {

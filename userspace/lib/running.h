@@ -4,7 +4,6 @@
 #ifndef UBLK_LIB_RUNNING_H
 #define UBLK_LIB_RUNNING_H
 
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +11,7 @@
 
 #include <ublk/server.h>
 
+#include "bounded_call.h"
 #include "driver_port.h"
 #include "queue_thread.h"
 
@@ -32,11 +32,14 @@ public:
     Result<End> run(const std::vector<Watch>& also);
     Result<void> stop();
     Result<Resized> resize(const SizeRequest& request);
+    Result<Reply> command(const std::string& name, const std::vector<std::string>& words,
+                          Target* layer);
 
     const std::string& path() const { return path_; }
     const DeviceInfo& info() const { return device_->info; }
     const CopyChoice& copy() const { return device_->copy; }
     Statistics statistics() const;
+    Metrics metrics() const;
 
 private:
     // Whose the device is: what has to become of it when this object goes.
@@ -63,6 +66,7 @@ private:
     void leave();
     void leave_at_once();
     Result<std::uint64_t> resize_target(std::optional<std::uint64_t> bytes);
+    Error no_thread_to(const std::string& what) const;
     void complain(const Result<void>& result) const;
     Result<void> remove();
     Result<void> wait_until_gone();
@@ -75,7 +79,9 @@ private:
     UniqueFd char_device_{};
     std::vector<QueueThread> queues_{};
     std::optional<unsigned> shared_as_{};
-    std::future<Result<std::uint64_t>> target_resize_{}; // one that the target may still be at
+    // Those that the target may still be at.
+    BoundedCall<std::uint64_t> target_resize_{};
+    BoundedCall<Reply> target_command_{};
     Duty duty_ = Duty::none;
 };
 

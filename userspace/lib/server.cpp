@@ -260,6 +260,7 @@ const std::string& Server::path() const { return running_->path(); }
 const DeviceInfo& Server::info() const { return running_->info(); }
 const CopyChoice& Server::copy() const { return running_->copy(); }
 Statistics Server::statistics() const { return running_->statistics(); }
+Metrics Server::metrics() const { return running_->metrics(); }
 
 Result<End> Server::run(const std::vector<Watch>& also) {
     return without_exceptions([&] { return running_->run(also); });
@@ -271,6 +272,11 @@ Result<void> Server::stop() {
 
 Result<Resized> Server::resize(const SizeRequest& request) {
     return without_exceptions([&] { return running_->resize(request); });
+}
+
+Result<Reply> Server::command(const std::string& name, const std::vector<std::string>& words,
+                              Target* layer) {
+    return without_exceptions([&] { return running_->command(name, words, layer); });
 }
 
 } // namespace ublk

@@ -9,6 +9,7 @@
 #include <sys/eventfd.h>
 #include <thread>
 
+#include <ublk/retry.h>
 #include <ublk/unique_fd.h>
 
 #include "server_over.h"
@@ -83,6 +84,47 @@ TEST_F(ServerTest, CountsOfAllQueuesAreOneSum) {
     }
     EXPECT_EQ(server->statistics().of(Op::read).requests, 2U);
     EXPECT_EQ(server->statistics().of(Op::read).bytes, 8192U);
+}
+
+// Obeys, or takes its time.
+class Commanded final : public Target {
+public:
+    Geometry geometry() const override { return {.size_bytes = 1U << 20}; }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
+    Result<Reply> command(std::string_view name, std::span<const std::string> words) override {
+        if (name == "wait")
+            free.wait(false);
+        return Reply{{std::string(name), words.empty() ? "" : words.front()}};
+    }
+    void measure(Metrics& metrics) const override { metrics.add("commanded", "counted", 7); }
+
+    std::atomic<bool> free{false};
+};
+
+TEST_F(ServerTest, CommandsAndMeasurementsReachTheTarget) {
+    Result<Server> server = start_over(driver, std::make_unique<Commanded>(), {});
+    ASSERT_TRUE(server);
+    const auto reply = server->command("say", {"hello"});
+    ASSERT_TRUE(reply) << reply.error().message();
+    EXPECT_EQ(*reply, (Reply{{"say", "hello"}}));
+    ASSERT_EQ(server->metrics().entries().size(), 1U);
+    EXPECT_EQ(server->metrics().entries()[0].value, 7U);
+}
+
+TEST_F(ServerTest, CommandThatTakesTooLongIsNotWaitedFor) {
+    auto owned = std::make_unique<Commanded>();
+    Commanded& target = *owned;
+    Result<Server> server = start_over(driver, std::move(owned), {.timeout = 100ms});
+    ASSERT_TRUE(server);
+    EXPECT_EQ(server->command("wait", {}).error().code, ETIMEDOUT);
+    EXPECT_EQ(server->command("say", {}).error().code, EBUSY);
+    target.free = true;
+    target.free.notify_all();
+    EXPECT_TRUE(retry_until(
+        std::chrono::steady_clock::now() + 20s, [&] { return server->command("say", {}); },
+        [](const Result<Reply>& reply) { return !reply; }));
 }
 
 TEST_F(ServerTest, RunEndsOnASignal) {

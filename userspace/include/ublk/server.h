@@ -112,6 +112,8 @@ public:
     const CopyChoice& copy() const;
     // By any thread while this object lives, beside everything else.
     Statistics statistics() const;
+    // What the target has counted.
+    Metrics metrics() const;
 
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and
     // removes it. In-flight requests are finished first. The number becomes free at once, or when
@@ -125,6 +127,11 @@ public:
     // While it is served; by the thread that calls run(), so from a Watch. Nothing that the target
     // stores is lost, but what lies behind a new end is out of the users' reach.
     Result<Resized> resize(const SizeRequest& request);
+
+    // Target::command() of the target, or of a layer inside it. The same holds. It has a thread of
+    // its own: ETIMEDOUT if it takes longer than ServerOptions::timeout, and EBUSY until it ends.
+    Result<Reply> command(const std::string& name, const std::vector<std::string>& words,
+                          Target* layer = nullptr);
 
 private:
     friend struct ServerMaker;
