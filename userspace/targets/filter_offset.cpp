@@ -4,6 +4,8 @@
 
 #include <ublk/filter.h>
 
+#include "settings.h"
+
 namespace ublk::targets {
 
 namespace {
@@ -15,13 +17,26 @@ constexpr OptionInfo options[] = {
 
 class Offset final : public Filter {
 public:
-    Offset(std::unique_ptr<Target> next, std::uint64_t start, std::uint64_t size)
-        : Filter(std::move(next)), start_(start), size_(size) {}
+    Offset(std::unique_ptr<Target> next, const OptionValues& values)
+        : Filter(std::move(next)), values_(values), start_(values.size("start")),
+          size_(values.size("size")) {}
 
     Geometry geometry() const override {
         Geometry geometry = Filter::geometry();
         geometry.size_bytes = size_ ? size_ : geometry.size_bytes - start_;
         return geometry;
+    }
+
+    // Whoever uses the disk would find another one.
+    Result<Reply> command(std::string_view name, std::span<const std::string> words) override {
+        if (name != "offset")
+            return Filter::command(name, words);
+        if (!words.empty())
+            return Error{EINVAL, "offset",
+                         "what part of it the disk is cannot be changed while there is a disk: del "
+                         "it, and add it with other options",
+                         ErrorKind::usage};
+        return Settings::describe(options, values_);
     }
 
     // A part of a fixed size keeps it; the rest grows with what it is the rest of.
@@ -44,6 +59,7 @@ public:
     }
 
 private:
+    OptionValues values_;
     std::uint64_t start_;
     std::uint64_t size_; // 0: all behind the start
 };
@@ -67,7 +83,7 @@ Result<std::unique_ptr<Target>> wrap(std::vector<std::unique_ptr<Target>> inner,
     if (start >= below.size_bytes || size > below.size_bytes - start)
         return misfit("start=" + std::to_string(start) + ",size=" + std::to_string(size),
                       "there are " + std::to_string(below.size_bytes) + " bytes");
-    return std::unique_ptr<Target>{std::make_unique<Offset>(std::move(inner.front()), start, size)};
+    return std::unique_ptr<Target>{std::make_unique<Offset>(std::move(inner.front()), values)};
 }
 
 } // namespace

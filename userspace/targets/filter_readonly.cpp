@@ -22,6 +22,19 @@ public:
         return geometry;
     }
 
+    // The kernel and the file systems on a disk have to know whether it can be written, from its
+    // beginning on.
+    Result<Reply> command(std::string_view name, std::span<const std::string> words) override {
+        if (name != "readonly")
+            return Filter::command(name, words);
+        if (!words.empty())
+            return Error{EINVAL, "readonly",
+                         "it has no settings, and is there for the life of the disk: del it, and "
+                         "add it without this filter",
+                         ErrorKind::usage};
+        return Reply{};
+    }
+
     Async<Answer> serve(Ring ring, Request request) override {
         if (!changes_nothing(request.op))
             co_return -EROFS;

@@ -197,19 +197,6 @@ TEST(DelayFilter, MakesEachOperationTakeLonger) {
     EXPECT_EQ(bench.driver().slept(), 32ms);
 }
 
-TEST(DelayFilter, IsTurnedWhileItServes) {
-    auto target = built(stack_of("ram size=1M", {"readonly", "delay:read=2ms"}));
-    TargetBench bench{*target};
-    const auto reply = target->command("delay", std::vector<std::string>{"read=5ms"});
-    ASSERT_TRUE(reply);
-    EXPECT_EQ(reply->front(), (std::pair<std::string, std::string>{"read", "5ms"}));
-    std::vector<std::byte> there(4096);
-    bench.read(0, there);
-    EXPECT_EQ(bench.driver().slept(), 5ms);
-    EXPECT_FALSE(target->command("delay", std::vector<std::string>{"read=5"}));
-    EXPECT_FALSE(target->command("rate", {}));
-}
-
 TEST(ErrorFilter, FailsWhatItIsToldTo) {
     auto target =
         built(stack_of("ram size=1M", {"error:op=write+flush,errno=ENOSPC,from=64K,to=128K"}));

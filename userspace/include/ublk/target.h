@@ -105,14 +105,19 @@ public:
     // request never ends.
     virtual Result<void> finish() { return {}; }
 
-    // Changes or tells something at run time. By a thread that serves no queue, once at a time.
+    // Changes or tells something at run time. By a thread that serves no queue, once at a time. A
+    // layer whose settings can be changed is told so by a command of its own name: words of
+    // `key=value` change what they name and nothing else, `key=` goes back to the default, and the
+    // reply has the values that hold by then, of options that are not set an empty one. Bad words
+    // change nothing.
     virtual Result<Reply> command(std::string_view name, std::span<const std::string> words) {
         static_cast<void>(words);
         return Error{EOPNOTSUPP, "command '" + std::string(name) + "'", "no such command here",
                      ErrorKind::usage};
     }
 
-    // Adds what it has counted. By any thread, beside everything else.
+    // Adds what it has counted, each number once, and then what those behind it have. By any
+    // thread, beside everything else.
     virtual void measure(Metrics& metrics) const { static_cast<void>(metrics); }
 
     // Where the server must keep what is mounted, since it opens files there later on.
