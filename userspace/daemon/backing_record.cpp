@@ -19,7 +19,7 @@ using nlohmann::ordered_json;
 namespace {
 
 constexpr std::array<std::string_view, 2> kinds{"file", "disk"};
-constexpr std::array<std::string_view, 3> accesses{"reads", "writes", "shares"};
+constexpr std::array<std::string_view, 4> accesses{"reads", "writes", "shares", "appends"};
 
 template <class Value, std::size_t count>
 Value value_of(const std::string& name, const std::array<std::string_view, count>& names,

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 
 #include <fmt/format.h>
@@ -27,7 +28,9 @@ bool meet(const Identity& one, const Identity& other) {
     return targets::overlap(one, other);
 }
 
-bool may_go_together(Access one, Access other) { return one == other && one != Access::writes; }
+bool may_go_together(Access one, Access other) {
+    return one == other && (one == Access::reads || one == Access::shares);
+}
 
 bool conflict(const BackingUse& one, const BackingUse& other) {
     return !may_go_together(one.access, other.access) &&
@@ -56,6 +59,14 @@ Error taken(const BackingUse& wanted, const ServerRecord& holder, const DeviceIn
               : fmt::format("{} has it, target {}; ublkd del {} ends that", path, holder.target,
                             device.number);
     return Error{EBUSY, wanted.name, hint};
+}
+
+// Of which a next server must find the same.
+std::vector<BackingUse> lasting_uses(const std::vector<BackingUse>& uses) {
+    std::vector<BackingUse> lasting;
+    std::copy_if(uses.begin(), uses.end(), std::back_inserter(lasting),
+                 [](const BackingUse& use) { return use.access != Access::appends; });
+    return lasting;
 }
 
 // Whether what was opened is what was opened before. The number of a file system changes when it is
@@ -128,7 +139,20 @@ Error explain_busy(Error error, const Paths& paths, const std::vector<std::strin
     return free ? error : free.error();
 }
 
-Result<void> check_same(const std::vector<BackingUse>& before, const std::vector<BackingUse>& now) {
+Result<void> check_apart(const std::vector<BackingUse>& uses) {
+    for (std::size_t i = 0; i < uses.size(); ++i)
+        for (std::size_t other = i + 1; other < uses.size(); ++other)
+            if (conflict(uses[i], uses[other]))
+                return Error{EBUSY, uses[i].name,
+                             fmt::format("the same disk has it as {}; give each a file of its own",
+                                         uses[other].name)};
+    return {};
+}
+
+Result<void> check_same(const std::vector<BackingUse>& of_before,
+                        const std::vector<BackingUse>& of_now) {
+    const std::vector<BackingUse> before = lasting_uses(of_before);
+    const std::vector<BackingUse> now = lasting_uses(of_now);
     for (std::size_t i = 0; i < std::min(before.size(), now.size()); ++i) {
         if (before[i].things.empty() || now[i].things.empty())
             continue;

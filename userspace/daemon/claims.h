@@ -35,7 +35,12 @@ Result<void> check_claims(const Paths& paths, const std::vector<BackingUse>& wan
 Error explain_busy(Error error, const Paths& paths, const std::vector<std::string>& names,
                    int except, const FindDevice& find);
 
-// ESTALE if a name means something else by now. Those of `before` that are unknown may be anything.
+// EBUSY if two of one disk's own are the same, or have a part in common, and one of them is
+// written.
+Result<void> check_apart(const std::vector<BackingUse>& uses);
+
+// ESTALE if a name means something else by now. Those of `before` that are unknown may be anything,
+// and so may what is only appended to.
 Result<void> check_same(const std::vector<BackingUse>& before, const std::vector<BackingUse>& now);
 
 // ELOOP for a device that would be its own backing, or have it in a file on itself.

@@ -117,6 +117,8 @@ Result<BackingRecord> claim_backings(const Paths& paths, const Target& target,
     BackingRecord backing = backing_record_of(target);
     if (!shared_file.empty())
         backing.uses.push_back(use_of_name(shared_file, BackingUse::Access::shares));
+    if (auto apart = check_apart(backing.uses); !apart)
+        return apart.error();
     if (auto free = check_claims(paths, backing.uses, number, find_in_driver()); !free)
         return free.error();
     return backing;

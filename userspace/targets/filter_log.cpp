@@ -13,6 +13,7 @@
 #include <ublk/unique_fd.h>
 #include <unistd.h>
 
+#include "identity.h"
 #include "settings.h"
 
 namespace ublk::targets {
@@ -28,10 +29,17 @@ constexpr OptionInfo options[] = {
 
 class Log final : public Filter {
 public:
-    Log(std::unique_ptr<Target> next, UniqueFd file, const OptionValues& values)
+    Log(std::unique_ptr<Target> next, UniqueFd file, BackingUse use, const OptionValues& values)
         : Filter(std::move(next)), settings_(options, values), file_(std::move(file)),
-          registered_(file_.get()) {
+          registered_(file_.get()), use_(std::move(use)) {
         apply(values);
+    }
+
+    std::vector<BackingUse> backings() const override {
+        std::vector<BackingUse> uses{use_};
+        for (const BackingUse& below : Filter::backings())
+            uses.push_back(below);
+        return uses;
     }
 
     void register_files(FileTable& files) override {
@@ -97,6 +105,7 @@ private:
     Settings settings_;
     UniqueFd file_;
     File registered_;
+    BackingUse use_;
     std::atomic<std::int64_t> slower_{0}; // nanoseconds
     std::atomic<std::uint64_t> lost_{0};
 };
@@ -121,8 +130,12 @@ Result<std::unique_ptr<Target>> wrap(std::vector<std::unique_ptr<Target>> inner,
     auto file = open_log(path);
     if (!file)
         return file.error();
+    auto things = identify(file->get());
+    if (!things)
+        return things.error();
+    BackingUse use{BackingUse::Access::appends, *std::move(things), "file=" + path};
     return std::unique_ptr<Target>{
-        std::make_unique<Log>(std::move(inner.front()), *std::move(file), values)};
+        std::make_unique<Log>(std::move(inner.front()), *std::move(file), std::move(use), values)};
 }
 
 } // namespace

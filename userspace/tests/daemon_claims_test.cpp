@@ -106,8 +106,10 @@ TEST_F(Claims, WhoDoesTheSameWithoutWritingMayShare) {
          {Line{Access::writes, Access::writes, false}, Line{Access::writes, Access::reads, false},
           Line{Access::reads, Access::writes, false}, Line{Access::reads, Access::reads, true},
           Line{Access::shares, Access::shares, true}, Line{Access::shares, Access::reads, false},
-          Line{Access::reads, Access::shares, false},
-          Line{Access::shares, Access::writes, false}}) {
+          Line{Access::reads, Access::shares, false}, Line{Access::shares, Access::writes, false},
+          Line{Access::appends, Access::appends, false},
+          Line{Access::appends, Access::reads, false}, Line{Access::writes, Access::appends, false},
+          Line{Access::appends, Access::shares, false}}) {
         record(4, {{line.held, {file(7)}}});
         EXPECT_EQ(check({line.wanted, {file(7)}}).ok(), line.together)
             << static_cast<int>(line.held) << static_cast<int>(line.wanted);
@@ -201,6 +203,30 @@ TEST(CheckSame, FileSystemMayHaveBeenMountedAgain) {
     now.device = 77;
     now.handle = before.handle = "";
     EXPECT_FALSE(check_same({{Access::writes, {before}}}, {{Access::writes, {now}}}));
+}
+
+// The log of a disk is moved away when it is long, and that must not cost the disk.
+TEST(CheckSame, LogMayBeAnotherFile) {
+    EXPECT_TRUE(check_same({{Access::appends, {file(7)}}, {Access::writes, {file(8)}}},
+                           {{Access::appends, {file(9)}}, {Access::writes, {file(8)}}}));
+    EXPECT_FALSE(check_same({{Access::appends, {file(7)}}, {Access::writes, {file(8)}}},
+                            {{Access::appends, {file(7)}}, {Access::writes, {file(9)}}}));
+}
+
+TEST(CheckApart, DiskDoesNotWriteInWhatIsItsOwnTwice) {
+    const auto refused = check_apart(
+        {{Access::appends, {file(7)}, "file=/log"}, {Access::writes, {file(7)}, "file=/disk"}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EBUSY);
+    EXPECT_EQ(refused.error().step, "file=/log");
+    EXPECT_THAT(refused.error().hint, HasSubstr("file=/disk"));
+    EXPECT_FALSE(check_apart({{Access::appends, {file(7)}}, {Access::appends, {file(7)}}}));
+    EXPECT_FALSE(check_apart({{Access::writes, {part(0, MiB)}}, {Access::writes, {part(0, 512)}}}));
+    EXPECT_TRUE(
+        check_apart({{Access::writes, {part(0, MiB)}}, {Access::writes, {part(MiB, MiB)}}}));
+    EXPECT_TRUE(check_apart({{Access::reads, {file(7)}}, {Access::reads, {file(7)}}}));
+    EXPECT_TRUE(check_apart({{Access::appends, {file(7)}}, {Access::writes, {file(8)}}}));
+    EXPECT_TRUE(check_apart({}));
 }
 
 TEST(CheckSame, WhatWasUnknownMayBeAnything) {

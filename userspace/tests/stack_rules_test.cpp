@@ -295,7 +295,7 @@ TEST_F(StackRules, WhatATargetIsAskedBesideGoesThrough) {
         EXPECT_EQ(target->is_direct(), true);
         EXPECT_THAT(target->remarks(), ElementsAre("it is slow"));
         EXPECT_THAT(target->paths(), ElementsAre("/disk"));
-        EXPECT_EQ(target->backings().size(), 1U);
+        EXPECT_EQ(target->backings().size(), has_file ? 2U : 1U);
         EXPECT_EQ(target->backings().back().name, "file=/disk");
         EXPECT_EQ(test::descriptors_of(*target).size(), has_file ? 2U : 1U);
         EXPECT_EQ(test::descriptors_of(*target).back(), 7);

@@ -33,6 +33,9 @@ struct BackingUse {
         reads,
         writes,
         shares, // maps it, as its other users do
+        // Adds to it what is no part of the disk, such as a log: it can be another file by the next
+        // time. Nobody else writes there.
+        appends,
     };
 
     Access access = Access::writes;
