@@ -66,9 +66,10 @@ Result<std::shared_ptr<const SharedMemory>> map_shared(const std::string& path) 
     return std::shared_ptr<const SharedMemory>{std::make_shared<SharedMemory>(*std::move(memory))};
 }
 
-// The target has opened its files by their names; from here on only system paths are needed.
-Result<void> leave_surroundings(const Paths& paths) {
-    if (auto left = leave_mount_namespace(paths); !left)
+// The target has opened its files by their names; from here on only system paths are needed, and
+// those that it says.
+Result<void> leave_surroundings(const Paths& paths, const Target& target) {
+    if (auto left = leave_mount_namespace(paths, target.paths()); !left)
         return left;
     if (::chdir("/") < 0)
         return Error{errno, "chdir to /"};
@@ -367,7 +368,7 @@ Result<void> serve(const ServeRequest& request, const Paths& paths, const Announ
     if (!backing)
         return backing.error();
     print_remarks(request.stack.target.name, *backing);
-    if (auto left = leave_surroundings(paths); !left)
+    if (auto left = leave_surroundings(paths, **target); !left)
         return left;
     return bring_up_and_run(complete, paths, *std::move(target), *backing, [&](const Ready& ready) {
         tell_of(missing);
@@ -394,7 +395,7 @@ Result<void> take_over(int number, BackingWanted wanted, const Paths& paths,
     RecoverOptions options;
     options.shared_memory = share_again(record);
     options.mark = record.mark;
-    if (auto left = leave_surroundings(paths); !left)
+    if (auto left = leave_surroundings(paths, **target); !left)
         return left;
     auto server = Server::recover(number, *std::move(target), options);
     if (!server)

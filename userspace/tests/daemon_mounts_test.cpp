@@ -6,6 +6,8 @@
 
 #include "daemon/mountinfo.h"
 
+#include "support/temporary_directory.h"
+
 namespace ublk::daemon {
 namespace {
 
@@ -50,6 +52,23 @@ TEST(MountsToDrop, SpareTheHomeOfTheStateDirectory) {
                                   "3 1 8:3 / /srvx rw - ext4 /dev/sdc rw\n";
     EXPECT_THAT(mounts_to_drop(mountinfo, Paths{.state = "/srv/state"}),
                 testing::ElementsAre("/srvx"));
+}
+
+// A target says what it opens later on.
+TEST(MountsToDrop, SpareWhereTheTargetOpensFiles) {
+    const test::TemporaryDirectory root;
+    const std::string mountinfo = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+                                  "2 1 8:2 / /mnt rw - ext4 /dev/sdb rw\n"
+                                  "3 2 8:3 / /mnt/keys rw - ext4 /dev/sdc rw\n"
+                                  "4 1 8:4 / /srv rw - ext4 /dev/sdd rw\n";
+    EXPECT_THAT(mounts_to_drop(mountinfo, Paths{}, {"/mnt/keys/new/key"}),
+                testing::ElementsAre("/srv"));
+    EXPECT_THAT(mounts_to_drop(mountinfo, Paths{}, {"/mnt/others"}),
+                testing::ElementsAre("/srv", "/mnt/keys"));
+    root.link("link", "/srv");
+    EXPECT_THAT(mounts_to_drop(mountinfo, Paths{}, {root.path("link/file")}),
+                testing::ElementsAre("/mnt/keys", "/mnt"))
+        << "it leads there by another name";
 }
 
 } // namespace
