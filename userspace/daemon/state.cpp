@@ -23,6 +23,16 @@ using nlohmann::ordered_json;
 
 static constexpr int state_schema = 1;
 
+targets::Stack stack_of(const ServerRecord& record) {
+    return {{record.target, record.options}, {}, record.filters};
+}
+
+void set_stack(ServerRecord& record, const targets::Stack& stack) {
+    record.target = stack.target.name;
+    record.options = stack.target.options;
+    record.filters = stack.filters;
+}
+
 ordered_json filters_json(const std::vector<targets::Layer>& filters) {
     ordered_json json = ordered_json::array();
     for (const targets::Layer& filter : filters)

@@ -34,6 +34,10 @@ struct ServerRecord {
     std::vector<targets::Layer> filters{}; // in front of the target, outermost first
 };
 
+// What the disk is made of, and what it is made of by now.
+targets::Stack stack_of(const ServerRecord& record);
+void set_stack(ServerRecord& record, const targets::Stack& stack);
+
 // [{"name", "options"}]
 nlohmann::ordered_json filters_json(const std::vector<targets::Layer>& filters);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd show`: all about one device.
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -8,6 +9,7 @@
 #include <nlohmann/json.hpp>
 #include <ublk/control.h>
 
+#include "../targets/layers.h"
 #include "device.h"
 #include "features.h"
 #include "holders.h"
@@ -84,6 +86,24 @@ ordered_json copy_json(const Device& device) {
     return json;
 }
 
+// Every layer, the outermost first, with the values that its options have by now.
+ordered_json stack_json(const ServerRecord& record) {
+    ordered_json layers = ordered_json::array();
+    for (const targets::PlacedLayer& placed : targets::layers_of(stack_of(record))) {
+        ordered_json options = ordered_json::object();
+        const TargetInfo* info = targets::info_of(placed);
+        if (auto values = targets::values_of(placed); values && info)
+            for (const OptionInfo& option : info->options)
+                if (values->is_set(option.name))
+                    options[std::string(option.name)] = values->text(option.name);
+        layers.push_back({{"layer", placed.label},
+                          {"kind", placed.is_filter ? "filter" : "target"},
+                          {"depth", placed.depth},
+                          {"options", options}});
+    }
+    return layers;
+}
+
 ordered_json details(const Context& context, Control& control, const DeviceInfo& info) {
     const Device device = describe_device(context.paths, control, info);
     ordered_json json = summary_json(device);
@@ -91,6 +111,7 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     json["server"] = server_json(context.paths, device);
     json["options"] = device.record ? ordered_json(device.record->options) : ordered_json{};
     json["filters"] = device.record ? filters_json(device.record->filters) : ordered_json::array();
+    json["stack"] = device.record ? stack_json(*device.record) : ordered_json::array();
     json["backing"] = device.record ? backing_json(device.record->backing) : ordered_json{};
     json["queues"] = info.queues;
     json["depth"] = info.depth;
@@ -106,14 +127,6 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     return json;
 }
 
-// As --filter takes it.
-std::string plain_filter(const ordered_json& filter) {
-    if (!filter.contains("name") || !filter.contains("options"))
-        return filter.dump();
-    return targets::format_filter({filter["name"].get<std::string>(),
-                                   filter["options"].get<std::map<std::string, std::string>>()});
-}
-
 std::string plain(const ordered_json& value) {
     if (value.is_null())
         return "-";
@@ -125,14 +138,31 @@ std::string plain(const ordered_json& value) {
         return value.dump();
     std::vector<std::string> words;
     for (const auto& element : value)
-        words.push_back(element.is_object() ? plain_filter(element) : plain(element));
+        words.push_back(plain(element));
     return words.empty() ? "-" : fmt::format("{}", fmt::join(words, " "));
 }
 
-// One row for each leaf, "geometry.fua  yes"; the same names as in JSON.
+// One layer per row, what it stands on below it.
+void draw_stack(const ordered_json& stack, std::vector<Row>& rows) {
+    std::string key = "stack";
+    for (const ordered_json& layer : stack) {
+        std::string text(2 * layer.at("depth").get<std::size_t>(), ' ');
+        text += layer.at("layer").get<std::string>();
+        for (const auto& [name, value] : layer.at("options").items())
+            text += fmt::format(" {}={}", name, value.get<std::string>());
+        rows.push_back({std::exchange(key, ""), text});
+    }
+}
+
+// One row for each leaf, "geometry.fua  yes"; the same names as in JSON. Filters are part of the
+// stack.
 void add_rows(const std::string& prefix, const ordered_json& object, std::vector<Row>& rows) {
     for (const auto& [key, value] : object.items()) {
-        if (value.is_object())
+        if (key == "filters")
+            continue;
+        if (key == "stack")
+            draw_stack(value, rows);
+        else if (value.is_object())
             add_rows(prefix + key + ".", value, rows);
         else
             rows.push_back({prefix + key, plain(value)});

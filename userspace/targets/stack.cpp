@@ -137,21 +137,6 @@ Result<Layer> parse_filter(std::string_view text) {
     return parse_layer(**info, split(words, ','));
 }
 
-std::string format_filter(const Layer& layer) {
-    std::string text = layer.name;
-    const char* separator = ":";
-    for (const auto& [key, value] : layer.options) {
-        text.append(separator).append(key).append("=");
-        for (const char character : value) {
-            if (character == ',' || character == '\\')
-                text += '\\';
-            text += character;
-        }
-        separator = ",";
-    }
-    return text;
-}
-
 Result<Layer> parse_target(std::string_view name, const std::vector<std::string>& words) {
     auto info = find(name);
     if (!info)

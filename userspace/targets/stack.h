@@ -32,8 +32,6 @@ struct Stack {
 
 // "NAME" or "NAME:key=value,key=value"; a comma in a value is written as "\,".
 Result<Layer> parse_filter(std::string_view text);
-// The same the other way round.
-std::string format_filter(const Layer& layer);
 // "NAME key=value key=value"; a space in a word is written as "\ ".
 Result<Stack> parse_child(std::string_view text);
 Result<Layer> parse_target(std::string_view name, const std::vector<std::string>& words);
