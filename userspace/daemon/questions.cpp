@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Questions and answers as JSON.
+// Questions as JSON, and what the answers mean.
 #include "questions.h"
 
 #include <cerrno>
 
+#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include "device.h"
+#include "serve.h"
 #include "server_socket.h"
 
 namespace ublk::daemon {
@@ -19,42 +22,68 @@ json encode(const SizeRequest& request) {
             {"may_shrink", request.may_shrink}};
 }
 
-SizeRequest decode_size(const json& packed) {
-    SizeRequest request;
-    if (!packed.at("bytes").is_null())
-        request.bytes = packed.at("bytes").get<std::uint64_t>();
-    request.may_shrink = packed.at("may_shrink").get<bool>();
-    return request;
+Reply decode_reply(const json& packed) {
+    Reply reply;
+    for (const json& line : packed)
+        reply.emplace_back(line.at(0).get<std::string>(), line.at(1).get<std::string>());
+    return reply;
+}
+
+template <class Value>
+Result<Value> ask(const Asked& asked, const char* what, const json& request,
+                  Value (*decode)(const json&)) {
+    const json question{{"mark", asked.device.mark}, {what, request}};
+    auto answer = ask_server(asked.state, asked.device.number, question, asked.deadline);
+    if (!answer)
+        return answer.error();
+    try {
+        return decode(*answer);
+    } catch (const json::exception&) {
+        return Error{EBADMSG, "understand the server's answer",
+                     "it is of another version; ublkd quiesce and ublkd recover replace it"};
+    }
+}
+
+Resized decode_resized(const json& packed) {
+    return {packed.at("before").get<std::uint64_t>(), packed.at("after").get<std::uint64_t>()};
 }
 
 } // namespace
 
-Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& device,
-                              const SizeRequest& request, Deadline deadline) {
-    const json question{{"mark", device.mark}, {"resize", encode(request)}};
-    auto answer = ask_server(state, device.number, question, deadline);
-    if (!answer)
-        return answer.error();
-    try {
-        return Resized{answer->at("before").get<std::uint64_t>(),
-                       answer->at("after").get<std::uint64_t>()};
-    } catch (const json::exception&) {
-        return Error{EBADMSG, "understand the server's answer"};
-    }
+Result<Resized> ask_to_resize(const Asked& asked, const SizeRequest& request) {
+    return ask(asked, "resize", encode(request), decode_resized);
 }
 
-Result<json> answer_question(Server& server, const json& question) {
-    try {
-        if (question.at("mark") != server.info().mark)
-            return Error{ENODEV, "resize " + server.path(),
-                         "its number is another device's by now; see ublkd list"};
-        auto resized = server.resize(decode_size(question.at("resize")));
-        if (!resized)
-            return resized.error();
-        return json{{"before", resized->before}, {"after", resized->after}};
-    } catch (const json::exception&) {
-        return Error{EBADMSG, "understand the question", "is the server of another version?"};
-    }
+Result<Reply> ask_for_settings(const Asked& asked, const std::string& layer,
+                               const std::vector<std::string>& words) {
+    return ask(asked, "settings", {{"layer", layer}, {"words", words}}, decode_reply);
+}
+
+Result<Reply> ask_command(const Asked& asked, const std::string& layer, const std::string& name,
+                          const std::vector<std::string>& words) {
+    return ask(asked, "command", {{"layer", layer}, {"name", name}, {"words", words}},
+               decode_reply);
+}
+
+Result<void> check_answerable(const Paths& paths, const DeviceInfo& info, std::string_view what) {
+    const std::string step = fmt::format("{} {}", what, block_device_path(info.number));
+    if (info.state == DeviceState::quiesced || info.state == DeviceState::fail_io)
+        return Error{EAGAIN, step, "it has no server now; ublkd recover brings one"};
+    if (!record_of(paths, info))
+        return Error{EOPNOTSUPP, step,
+                     fmt::format("it is served by {}; do that with that program",
+                                 describe_server(paths, info))};
+    return {};
+}
+
+Error explain_silence(const Paths& paths, const DeviceInfo& info, std::string_view what,
+                      Error error) {
+    const bool deaf = (error.code == ECONNREFUSED || error.code == ENOENT) &&
+                      error.kind == ErrorKind::system && error.step.starts_with("connect to ");
+    if (deaf)
+        error = Error{EAGAIN, fmt::format("{} {}", what, block_device_path(info.number)),
+                      "its server does not answer; is it still alive? see ublkd list"};
+    return blame_server(paths, info, std::move(error));
 }
 
 } // namespace ublk::daemon

@@ -48,6 +48,8 @@ std::unique_ptr<Verb> make_del();
 std::unique_ptr<Verb> make_list();
 std::unique_ptr<Verb> make_show();
 std::unique_ptr<Verb> make_resize();
+std::unique_ptr<Verb> make_filter();
+std::unique_ptr<Verb> make_command();
 std::unique_ptr<Verb> make_stop();
 std::unique_ptr<Verb> make_quiesce();
 std::unique_ptr<Verb> make_recover();

@@ -119,6 +119,7 @@ protected:
         ServerSocketTest::SetUp();
         driver_->available_features |= UBLK_F_UPDATE_SIZE;
     }
+    ServerRecord record_{};
     std::uint64_t other_mark_ = 0; // none: that of the device
     DeviceInfo asked_for(DeviceInfo device) const {
         if (other_mark_)
@@ -132,11 +133,14 @@ protected:
         EXPECT_TRUE(socket);
         Result<Resized> outcome{Resized{}};
         std::thread asker{[&] {
-            outcome = ask_to_resize(state_, asked_for(server->info()), request, soon());
+            const DeviceInfo device = asked_for(server->info());
+            outcome = ask_to_resize({state_, device, soon()}, request);
             ::kill(::getpid(), SIGTERM); // to the process: only its own thread would see raise()
         }};
         const auto answer = [&] {
-            socket->answer_one([&](const json& q) { return answer_question(*server, q); });
+            socket->answer_one([&](const json& q) {
+                return answer_question({*server, state_, record_, {}}, q);
+            });
         };
         EXPECT_TRUE(server->run({{socket->descriptor(), answer}}));
         asker.join();
@@ -175,8 +179,10 @@ TEST_F(QuestionsTest, NonsenseIsAnError) {
     ASSERT_TRUE(server);
     for (const char* text :
          {"null", "{}", "[]", "7", "{\"resize\":{}}", "{\"mark\":0,\"resize\":{}}",
+          "{\"mark\":0,\"settings\":{}}", "{\"mark\":0,\"settings\":{\"layer\":7}}",
+          "{\"mark\":0,\"command\":[]}", "{\"mark\":0,\"dance\":{}}",
           "{\"mark\":0,\"resize\":{\"bytes\":\"x\",\"may_shrink\":true}}"}) {
-        const auto answer = answer_question(*server, json::parse(text));
+        const auto answer = answer_question({*server, state_, record_, {}}, json::parse(text));
         ASSERT_FALSE(answer) << text;
         EXPECT_EQ(answer.error().code, EBADMSG);
     }

@@ -1,0 +1,177 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+// What a server answers to those who ask it, while it serves.
+#include <array>
+#include <cerrno>
+
+#include <nlohmann/json.hpp>
+
+#include "../targets/layers.h"
+#include "../targets/settings.h"
+#include "questions.h"
+#include "report.h"
+
+namespace ublk::daemon {
+
+using nlohmann::json;
+
+namespace {
+
+SizeRequest decode_size(const json& packed) {
+    SizeRequest request;
+    if (!packed.at("bytes").is_null())
+        request.bytes = packed.at("bytes").get<std::uint64_t>();
+    request.may_shrink = packed.at("may_shrink").get<bool>();
+    return request;
+}
+
+Result<json> resize(const Served& served, const json& question) {
+    auto resized = served.server.resize(decode_size(question));
+    if (!resized)
+        return resized.error();
+    return json{{"before", resized->before}, {"after", resized->after}};
+}
+
+// Pairs, in their order.
+json encode(const Reply& reply) {
+    json lines = json::array();
+    for (const auto& [name, value] : reply)
+        lines.push_back(json::array({name, value}));
+    return lines;
+}
+
+bool is_no_command(const Error& error) {
+    return error.code == EOPNOTSUPP && error.kind == ErrorKind::usage;
+}
+
+// A layer that cannot be changed has what it was made with.
+Result<Reply> tell_settings(const Served& served, const targets::PlacedLayer& placed,
+                            std::size_t place) {
+    auto told = served.server.command(placed.layer.name, {}, served.layers.at(place));
+    if (told || !is_no_command(told.error()))
+        return told;
+    auto values = targets::values_of(placed);
+    const TargetInfo* info = targets::info_of(placed);
+    if (!values || !info)
+        return values.error();
+    return targets::Settings::describe(info->options, *values);
+}
+
+// Words whose values are no values never get so far as to be written down.
+Result<void> check_words(const targets::PlacedLayer& placed,
+                         const std::vector<std::string>& words) {
+    auto values = targets::values_of(placed);
+    const TargetInfo* info = targets::info_of(placed);
+    if (!values || !info)
+        return values.error();
+    const targets::Settings now{info->options, *values};
+    auto changed = now.changed_by(words);
+    return changed ? Result<void>{} : in_context(placed.label, changed.error());
+}
+
+void change(targets::Layer& layer, const std::vector<std::string>& words) {
+    for (const std::string& word : words) {
+        const auto equals = word.find('=');
+        if (equals + 1 == word.size())
+            layer.options.erase(word.substr(0, equals));
+        else
+            layer.options[word.substr(0, equals)] = word.substr(equals + 1);
+    }
+}
+
+// Written down first: a server that dies in between has a successor that does as the user said. If
+// the layer refuses, all is as it was.
+Result<Reply> change_settings(const Served& served, const targets::PlacedLayer& placed,
+                              std::size_t place, const std::vector<std::string>& words) {
+    if (auto valid = check_words(placed, words); !valid)
+        return valid.error();
+    ServerRecord changed = served.record;
+    targets::Stack stack = stack_of(changed);
+    change(targets::layer_at(stack, place), words);
+    set_stack(changed, stack);
+    if (auto written = served.state.write(changed); !written)
+        return written.error();
+    auto told = served.server.command(placed.layer.name, words, served.layers.at(place));
+    if (told) {
+        served.record = changed;
+        return told;
+    }
+    if (auto restored = served.state.write(served.record); !restored)
+        return restored.error();
+    if (is_no_command(told.error()))
+        return Error{EOPNOTSUPP, placed.label,
+                     "its settings cannot be changed while there is a disk: del it, and add it "
+                     "with others",
+                     ErrorKind::usage};
+    return told.error().step.starts_with(placed.layer.name)
+               ? told
+               : Result<Reply>{in_context(placed.label, told.error())};
+}
+
+Result<json> settings(const Served& served, const json& question) {
+    const auto layers = targets::layers_of(stack_of(served.record));
+    auto place = targets::find_layer(layers, question.at("layer").get<std::string>());
+    if (!place)
+        return place.error();
+    const auto words = question.at("words").get<std::vector<std::string>>();
+    auto told = words.empty() ? tell_settings(served, layers[*place], *place)
+                              : change_settings(served, layers[*place], *place, words);
+    if (!told)
+        return told.error();
+    return encode(*told);
+}
+
+// Settings that changed behind the record's back would be gone with this server.
+Result<void> check_no_settings(const std::vector<targets::PlacedLayer>& layers,
+                               const std::string& name) {
+    for (const targets::PlacedLayer& placed : layers)
+        if (placed.layer.name == name)
+            return Error{EINVAL, "command '" + name + "'",
+                         "that is a layer; ublkd filter tells and changes its settings",
+                         ErrorKind::usage};
+    return {};
+}
+
+Result<json> command(const Served& served, const json& question) {
+    const auto layers = targets::layers_of(stack_of(served.record));
+    const auto label = question.at("layer").get<std::string>();
+    const auto name = question.at("name").get<std::string>();
+    const auto words = question.at("words").get<std::vector<std::string>>();
+    if (auto allowed = check_no_settings(layers, name); !allowed)
+        return allowed.error();
+    Target* layer = nullptr;
+    if (!label.empty()) {
+        auto place = targets::find_layer(layers, label);
+        if (!place)
+            return place.error();
+        layer = served.layers.at(*place);
+    }
+    auto told = served.server.command(name, words, layer);
+    if (!told)
+        return told.error();
+    return encode(*told);
+}
+
+struct Question {
+    const char* name;
+    Result<json> (*answer)(const Served& served, const json& question);
+};
+
+constexpr std::array questions{Question{"resize", resize}, Question{"settings", settings},
+                               Question{"command", command}};
+
+} // namespace
+
+Result<json> answer_question(const Served& served, const json& question) {
+    try {
+        if (question.at("mark") != served.server.info().mark)
+            return Error{ENODEV, "ask the server of " + served.server.path(),
+                         "its number is another device's by now; see ublkd list"};
+        for (const Question& known : questions)
+            if (question.contains(known.name))
+                return known.answer(served, question.at(known.name));
+    } catch (const json::exception&) { // like one that is not known
+    }
+    return Error{EBADMSG, "understand the question", "is the server of another version?"};
+}
+
+} // namespace ublk::daemon
