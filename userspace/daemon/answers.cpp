@@ -2,6 +2,7 @@
 // What a server answers to those who ask it, while it serves.
 #include <array>
 #include <cerrno>
+#include <map>
 
 #include <nlohmann/json.hpp>
 
@@ -151,13 +152,42 @@ Result<json> command(const Served& served, const json& question) {
     return encode(*told);
 }
 
+// Layers count in the order in which they stand: the n-th that counts something of a name is the
+// n-th of those that are called so.
+json encode(const Metrics& metrics, const std::vector<targets::PlacedLayer>& layers) {
+    std::map<std::pair<std::string, std::string>, std::size_t> seen;
+    json counts = json::array();
+    for (const Metrics::Entry& entry : metrics.entries()) {
+        const std::size_t ordinal = ++seen[{entry.layer, entry.name}];
+        std::string label = entry.layer + "#" + std::to_string(ordinal);
+        if (auto place = targets::find_layer(layers, label))
+            label = layers[*place].label;
+        counts.push_back(json::array({label, entry.name, entry.value}));
+    }
+    return counts;
+}
+
+Result<json> counts(const Served& served, const json&) {
+    const Statistics statistics = served.server.statistics();
+    json operations = json::array();
+    for (const OperationStatistics& one : statistics.operations)
+        operations.push_back(json::array({one.requests, one.bytes, one.errors}));
+    return json{
+        {"operations", operations},
+        {"rejected", statistics.rejected},
+        {"contract_violations", statistics.contract_violations},
+        {"refused_answers", statistics.refused_answers},
+        {"frame_heap_allocations", statistics.frame_heap_allocations},
+        {"layers", encode(served.server.metrics(), targets::layers_of(stack_of(served.record)))}};
+}
+
 struct Question {
     const char* name;
     Result<json> (*answer)(const Served& served, const json& question);
 };
 
 constexpr std::array questions{Question{"resize", resize}, Question{"settings", settings},
-                               Question{"command", command}};
+                               Question{"command", command}, Question{"counts", counts}};
 
 } // namespace
 

@@ -29,6 +29,27 @@ Reply decode_reply(const json& packed) {
     return reply;
 }
 
+Counts decode_counts(const json& packed) {
+    Counts counts;
+    Statistics& statistics = counts.statistics;
+    statistics.rejected = packed.at("rejected").get<std::uint64_t>();
+    statistics.contract_violations = packed.at("contract_violations").get<std::uint64_t>();
+    statistics.refused_answers = packed.at("refused_answers").get<std::uint64_t>();
+    statistics.frame_heap_allocations = packed.at("frame_heap_allocations").get<std::uint64_t>();
+    const json& operations = packed.at("operations");
+    for (std::size_t op = 0; op < statistics.operations.size(); ++op) {
+        const json& one = operations.at(op);
+        statistics.operations.at(op) = {.requests = one.at(0).get<std::uint64_t>(),
+                                        .bytes = one.at(1).get<std::uint64_t>(),
+                                        .errors = one.at(2).get<std::uint64_t>()};
+        statistics.requests += statistics.operations.at(op).requests;
+    }
+    for (const json& count : packed.at("layers"))
+        counts.layers.push_back({count.at(0).get<std::string>(), count.at(1).get<std::string>(),
+                                 count.at(2).get<std::uint64_t>()});
+    return counts;
+}
+
 template <class Value>
 Result<Value> ask(const Asked& asked, const char* what, const json& request,
                   Value (*decode)(const json&)) {
@@ -63,6 +84,10 @@ Result<Reply> ask_command(const Asked& asked, const std::string& layer, const st
                           const std::vector<std::string>& words) {
     return ask(asked, "command", {{"layer", layer}, {"name", name}, {"words", words}},
                decode_reply);
+}
+
+Result<Counts> ask_for_counts(const Asked& asked) {
+    return ask(asked, "counts", json::object(), decode_counts);
 }
 
 Result<void> check_answerable(const Paths& paths, const DeviceInfo& info, std::string_view what) {

@@ -33,6 +33,17 @@ Result<Reply> ask_for_settings(const Asked& asked, const std::string& layer,
 Result<Reply> ask_command(const Asked& asked, const std::string& layer, const std::string& name,
                           const std::vector<std::string>& words);
 
+struct LayerCount {
+    std::string layer; // its label, as targets::find_layer() takes it
+    std::string name;
+    std::uint64_t value;
+};
+struct Counts {
+    Statistics statistics{};
+    std::vector<LayerCount> layers{};
+};
+Result<Counts> ask_for_counts(const Asked& asked);
+
 // Before a question: whether a server of ours is there to be asked. `what` is the verb.
 Result<void> check_answerable(const Paths& paths, const DeviceInfo& info, std::string_view what);
 // After it: an error that says why a server does not answer, as far as can be seen.

@@ -50,6 +50,7 @@ std::unique_ptr<Verb> make_show();
 std::unique_ptr<Verb> make_resize();
 std::unique_ptr<Verb> make_filter();
 std::unique_ptr<Verb> make_command();
+std::unique_ptr<Verb> make_stats();
 std::unique_ptr<Verb> make_stop();
 std::unique_ptr<Verb> make_quiesce();
 std::unique_ptr<Verb> make_recover();

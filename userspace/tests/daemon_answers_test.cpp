@@ -116,5 +116,19 @@ TEST_F(Answers, CommandsReachTheLayerThatIsMeant) {
         << "settings have to be written down";
 }
 
+TEST_F(Answers, CountsAreThoseOfEachLayer) {
+    serve({"error:op=read", "delay", "error:op=write"});
+    driver_->issue(0, 0, {.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8});
+    EXPECT_EQ(driver_->wait_for_result(0, 0), -EIO);
+    const auto counts = ask("counts", json::object());
+    ASSERT_TRUE(counts);
+    EXPECT_EQ(counts->at("operations").at(0).at(2), 1);
+    const json& layers = counts->at("layers");
+    ASSERT_EQ(layers.size(), 3U);
+    EXPECT_EQ(layers[0], (json{"error#1", "failed_requests", 1}));
+    EXPECT_EQ(layers[1], (json{"delay", "delayed_requests", 0}));
+    EXPECT_EQ(layers[2], (json{"error#2", "failed_requests", 0}));
+}
+
 } // namespace
 } // namespace ublk::daemon
