@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 #include <ublk/control.h>
 
+#include "claims.h"
 #include "device.h"
 #include "exposition.h"
 #include "output.h"
@@ -60,10 +61,13 @@ public:
             return Error{EINVAL, "stats", "give a device, or --all", ErrorKind::usage};
         if (prometheus_ && context.json)
             return Error{EINVAL, "--prometheus", "leave out that or --json", ErrorKind::usage};
+        auto number = all_ ? Result<int>{no_device} : parse_device(device_);
+        if (!number)
+            return number.error();
         auto control = Control::open();
         if (!control)
             return control.error();
-        auto outcome = all_ ? of_all(context, *control) : of_one(context, *control);
+        auto outcome = all_ ? of_all(context, *control) : of_one(context, *control, *number);
         if (!outcome)
             return outcome.error();
         print(*outcome, context);
@@ -71,11 +75,8 @@ public:
     }
 
 private:
-    Result<Outcome> of_one(const Context& context, Control& control) const {
-        auto number = parse_device(device_);
-        if (!number)
-            return number.error();
-        auto info = find_device(control, *number);
+    static Result<Outcome> of_one(const Context& context, Control& control, int number) {
+        auto info = find_device(control, number);
         if (!info)
             return info.error();
         auto device = ask(context, *info);
