@@ -58,7 +58,8 @@ public:
 
     Result<Exit> run(const Context& context) override {
         if (all_ == !device_.empty())
-            return Error{EINVAL, "stats", "give a device, or --all", ErrorKind::usage};
+            return Error{EINVAL, all_ ? "--all and a device" : "no device",
+                         "give a device, or --all", ErrorKind::usage};
         if (prometheus_ && context.json)
             return Error{EINVAL, "--prometheus", "leave out that or --json", ErrorKind::usage};
         auto number = all_ ? Result<int>{no_device} : parse_device(device_);
