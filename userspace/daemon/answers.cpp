@@ -40,6 +40,17 @@ json encode(const Reply& reply) {
     return lines;
 }
 
+// One that is known, but was not there when the disk came up, as of a mirror that goes on with what
+// is left of it.
+Result<Target*> target_of(const Served& served, const targets::PlacedLayer& placed,
+                          std::size_t place) {
+    Target* const target = served.layers.at(place);
+    if (target)
+        return target;
+    return Error{ENODEV, "layer '" + placed.label + "'", "the disk is served without it",
+                 ErrorKind::backend};
+}
+
 bool is_no_command(const Error& error) {
     return error.code == EOPNOTSUPP && error.kind == ErrorKind::usage;
 }
@@ -47,7 +58,10 @@ bool is_no_command(const Error& error) {
 // A layer that cannot be changed has what it was made with.
 Result<Reply> tell_settings(const Served& served, const targets::PlacedLayer& placed,
                             std::size_t place) {
-    auto told = served.server.command(placed.layer.name, {}, served.layers.at(place));
+    auto target = target_of(served, placed, place);
+    if (!target)
+        return target.error();
+    auto told = served.server.command(placed.layer.name, {}, *target);
     if (told || !is_no_command(told.error()))
         return told;
     auto values = targets::values_of(placed);
@@ -85,13 +99,16 @@ Result<Reply> change_settings(const Served& served, const targets::PlacedLayer& 
                               std::size_t place, const std::vector<std::string>& words) {
     if (auto valid = check_words(placed, words); !valid)
         return valid.error();
+    auto target = target_of(served, placed, place);
+    if (!target)
+        return target.error();
     ServerRecord changed = served.record;
     targets::Stack stack = stack_of(changed);
     change(targets::layer_at(stack, place), words);
     set_stack(changed, stack);
     if (auto written = served.state.write(changed); !written)
         return written.error();
-    auto told = served.server.command(placed.layer.name, words, served.layers.at(place));
+    auto told = served.server.command(placed.layer.name, words, *target);
     if (told) {
         served.record = changed;
         return told;
@@ -144,7 +161,10 @@ Result<json> command(const Served& served, const json& question) {
         auto place = targets::find_layer(layers, label);
         if (!place)
             return place.error();
-        layer = served.layers.at(*place);
+        auto target = target_of(served, layers[*place], *place);
+        if (!target)
+            return target.error();
+        layer = *target;
     }
     auto told = served.server.command(name, words, layer);
     if (!told)

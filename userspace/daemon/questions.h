@@ -55,7 +55,8 @@ struct Served {
     Server& server;
     const StateDirectory& state;
     ServerRecord& record; // as it is written
-    // Those of stack_of(record), in the order of targets::layers_of().
+    // Those of stack_of(record), in the order of targets::layers_of(); nullptr: one that is not
+    // there.
     std::vector<Target*> layers;
 };
 

@@ -116,6 +116,18 @@ TEST_F(Answers, CommandsReachTheLayerThatIsMeant) {
         << "settings have to be written down";
 }
 
+TEST_F(Answers, LayerThatIsNotThereIsNobodyElse) {
+    serve({"delay:read=1ms", "error"});
+    layers_[1] = nullptr;
+    for (const auto& refused :
+         {settings("error", {}), settings("error", {"count=1"}), command("error", "dance")}) {
+        ASSERT_FALSE(refused);
+        EXPECT_THAT(refused.error().message(), HasSubstr("served without it"));
+    }
+    EXPECT_TRUE(settings("delay", {"read=2ms"}));
+    EXPECT_TRUE(written(1).empty());
+}
+
 TEST_F(Answers, CountsAreThoseOfEachLayer) {
     serve({"error:op=read", "delay", "error:op=write"});
     driver_->issue(0, 0, {.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8});
