@@ -65,6 +65,7 @@ grep -qE '^read +10ms$' <<<"$OUT" || fail "recovered with: $OUT"
 kill_server "$dev"
 run_expect 0 ublkd recover "$dev"
 run_expect 0 ublkd filter "$dev" delay read=
+run_expect 0 ublkd filter "$dev" error#1 count=0 # which began anew with the server
 reads || fail "it does not read any more"
 del_dev "$dev"
 

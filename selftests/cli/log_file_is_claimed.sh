@@ -25,16 +25,17 @@ unchanged "$image"
 dev=$(add_dev loop file="$image" --recovery queue --filter log:file="$log")
 expect_error 4 "has it" add loop file="$other" --filter log:file="$image"
 expect_error 4 "has it" add loop file="$other" --filter log:file="$log"
+truncate -s 1M "$log" # as a disk has it
 expect_error 4 "has it" add loop file="$log"
 unchanged "$image"
 unchanged "$other"
 
 dd if="$dev" of=/dev/null bs=64k count=1 iflag=direct status=none
-grep -q 'read offset=0 length=65536 result=65536' "$log" || fail "log: $(<"$log")"
+grep -aq 'read offset=0 length=65536 result=65536' "$log" || fail "no line in the log"
 run_expect 0 ublkd quiesce "$dev"
 mv "$log" "$log.1"
 run_expect 0 ublkd recover "$dev"
 dd if="$dev" of=/dev/null bs=64k count=1 iflag=direct status=none
-grep -q 'read offset=0 length=65536' "$log" || fail "the new log: $(<"$log")"
+grep -q 'read offset=0 length=65536' "$log" || fail "no line in the new log"
 del_dev "$dev"
 expect_nothing_left
