@@ -12,7 +12,7 @@
 #include "queue_thread.h"
 #include "recovery_choice.h"
 #include "running.h"
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "stop_signals.h"
 
 namespace ublk {
@@ -170,22 +170,22 @@ struct ServerMaker {
 };
 
 Result<Server> Server::start(std::unique_ptr<Target> target, const ServerOptions& options) {
-    return start_over(kernel_driver(), std::move(target), options);
+    return start_with_driver(kernel_driver(), std::move(target), options);
 }
 
 Result<Server> Server::recover(int number, std::unique_ptr<Target> target,
                                const RecoverOptions& options) {
-    return recover_over(kernel_driver(), number, std::move(target), options);
+    return recover_with_driver(kernel_driver(), number, std::move(target), options);
 }
 
-Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Target> target,
-                          const ServerOptions& options) {
+Result<Server> start_with_driver(std::shared_ptr<DriverPort> driver, std::unique_ptr<Target> target,
+                                 const ServerOptions& options) {
     return without_exceptions(
         [&] { return ServerMaker::start(std::move(driver), std::move(target), options); });
 }
 
-Result<Server> recover_over(std::shared_ptr<DriverPort> driver, int number,
-                            std::unique_ptr<Target> target, const RecoverOptions& options) {
+Result<Server> recover_with_driver(std::shared_ptr<DriverPort> driver, int number,
+                                   std::unique_ptr<Target> target, const RecoverOptions& options) {
     return without_exceptions([&] {
         return ServerMaker::recover(std::move(driver), number, std::move(target), options);
     });

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 #include "daemon/questions.h"
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "support/fake_driver.h"
 #include "support/temporary_directory.h"
 #include "support/test_target.h"
@@ -126,7 +126,7 @@ protected:
         return device;
     }
     Result<Resized> resize(const SizeRequest& request) {
-        auto server = start_over(driver_, std::make_unique<Elastic>(), {.number = 3});
+        auto server = start_with_driver(driver_, std::make_unique<Elastic>(), {.number = 3});
         EXPECT_TRUE(server) << server.error().message();
         auto socket = ServerSocket::open(state_, 3);
         EXPECT_TRUE(socket);
@@ -171,7 +171,7 @@ TEST_F(QuestionsTest, ShrinkingIsDoneThereIfAskedFor) {
 }
 
 TEST_F(QuestionsTest, NonsenseIsAnError) {
-    auto server = start_over(driver_, std::make_unique<Elastic>(), {});
+    auto server = start_with_driver(driver_, std::make_unique<Elastic>(), {});
     ASSERT_TRUE(server);
     for (const char* text :
          {"null", "{}", "[]", "7", "{\"resize\":{}}", "{\"mark\":0,\"resize\":{}}",

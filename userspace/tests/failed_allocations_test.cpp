@@ -5,7 +5,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/verb.h"
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "support/allocation_counter.h"
 #include "support/fake_driver.h"
 #include "support/temporary_directory.h"
@@ -47,7 +47,8 @@ TEST(FailedAllocations, ServerStartsOrLeavesNoDevice) {
         auto target = std::make_unique<Lasting>();
         test::fail_allocation(nth);
         {
-            const auto server = start_over(driver, std::move(target), {.queues = 2, .depth = 4});
+            const auto server =
+                start_with_driver(driver, std::move(target), {.queues = 2, .depth = 4});
             EXPECT_TRUE(server || server.error().code == ENOMEM) << server.error().message();
         }
         EXPECT_FALSE(driver->device_exists()) << nth;
@@ -57,14 +58,15 @@ TEST(FailedAllocations, ServerStartsOrLeavesNoDevice) {
 TEST(FailedAllocations, DeviceThatCouldNotBeTakenOverGoesOnWaiting) {
     auto driver = std::make_shared<FakeDriver>();
     driver->available_features = UBLK_F_USER_RECOVERY | UBLK_F_QUIESCE;
-    auto first = start_over(driver, std::make_unique<Lasting>(), {.recovery = Recovery::queue});
+    auto first =
+        start_with_driver(driver, std::make_unique<Lasting>(), {.recovery = Recovery::queue});
     ASSERT_TRUE(first);
     driver->lose_server();
     ASSERT_EQ(*first->run(), End::left);
     fail_each([&](std::uint64_t nth) {
         auto target = std::make_unique<Lasting>();
         test::fail_allocation(nth);
-        auto next = recover_over(driver, 0, std::move(target), {});
+        auto next = recover_with_driver(driver, 0, std::move(target), {});
         const bool failed = test::fail_allocation(0);
         EXPECT_TRUE(next || next.error().code == ENOMEM) << next.error().message();
         ASSERT_TRUE(driver->device_exists()) << nth;
@@ -81,7 +83,7 @@ TEST(FailedAllocations, DeviceThatCouldNotBeTakenOverGoesOnWaiting) {
 TEST(FailedAllocations, RequestIsServedOrFails) {
     constexpr test::BlockRequest read_4k{.op = UBLK_IO_OP_READ, .sector = 0, .sectors = 8};
     auto driver = std::make_shared<FakeDriver>();
-    auto server = start_over(driver, std::make_unique<Lasting>(), {.depth = 1});
+    auto server = start_with_driver(driver, std::make_unique<Lasting>(), {.depth = 1});
     ASSERT_TRUE(server);
     for (std::uint64_t nth = 1; nth < 10; ++nth) {
         test::fail_allocation(nth);

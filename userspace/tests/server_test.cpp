@@ -11,7 +11,7 @@
 
 #include <ublk/unique_fd.h>
 
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "support/fake_driver.h"
 #include "support/test_target.h"
 
@@ -36,7 +36,7 @@ protected:
 TEST_F(ServerTest, ServesEveryQueueAndRemovesTheDeviceAtTheEnd) {
     {
         Result<Server> server =
-            start_over(driver, target(), {.queues = 2, .depth = 8, .timeout = 5000ms});
+            start_with_driver(driver, target(), {.queues = 2, .depth = 8, .timeout = 5000ms});
         ASSERT_TRUE(server) << server.error().message();
         EXPECT_EQ(server->path(), "/dev/ublkb0");
         EXPECT_EQ(server->info().queues, 2U);
@@ -52,20 +52,20 @@ TEST_F(ServerTest, ServesEveryQueueAndRemovesTheDeviceAtTheEnd) {
 
 // What the kernel does for a ring, and threads that it makes for that, may have to reclaim memory.
 TEST_F(ServerTest, ProcessIsPreparedBeforeItHasARing) {
-    const Result<Server> server = start_over(driver, target(), {});
+    const Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     EXPECT_EQ(driver->first_calls(), (std::vector<std::string>{"process", "control"}));
 }
 
 TEST_F(ServerTest, TellsTheDriverTheGeometry) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
     EXPECT_TRUE(driver->params().basic.attrs & UBLK_ATTR_VOLATILE_CACHE);
 }
 
 TEST_F(ServerTest, StatisticsOutliveTheQueues) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     driver->issue(0, 0, read_4k);
     driver->wait_for_result(0, 0);
@@ -75,7 +75,7 @@ TEST_F(ServerTest, StatisticsOutliveTheQueues) {
 }
 
 TEST_F(ServerTest, RunEndsOnASignal) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     std::raise(SIGTERM);
     EXPECT_EQ(*server->run(), End::removed);
@@ -84,7 +84,7 @@ TEST_F(ServerTest, RunEndsOnASignal) {
 
 TEST_F(ServerTest, SignalRemovesNoDiskThatIsInUseUnlessItComesAgain) {
     driver->available_features |= UBLK_F_SAFE_STOP_DEV;
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     unsigned asked = 0;
     driver->before_control([&](std::uint32_t opcode) {
@@ -101,7 +101,7 @@ TEST_F(ServerTest, SignalRemovesNoDiskThatIsInUseUnlessItComesAgain) {
 }
 
 TEST_F(ServerTest, SignalRemovesNoMountedDiskOfADriverThatDoesNotKnow) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     driver->refuse_claims(EBUSY);
     bool told = false;
@@ -117,7 +117,7 @@ TEST_F(ServerTest, SignalRemovesNoMountedDiskOfADriverThatDoesNotKnow) {
 
 TEST_F(ServerTest, NextServerIsPreparedForBeforeThereIsADisk) {
     int number = -1;
-    Result<Server> server = start_over(
+    Result<Server> server = start_with_driver(
         driver, target(),
         {.number = 3, .before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
              EXPECT_NE(driver->info().state, UBLK_S_DEV_LIVE);
@@ -130,7 +130,7 @@ TEST_F(ServerTest, NextServerIsPreparedForBeforeThereIsADisk) {
 }
 
 TEST_F(ServerTest, NoDiskIsMadeWithoutThat) {
-    Result<Server> server = start_over(
+    Result<Server> server = start_with_driver(
         driver, target(), {.before_disk = [](const DeviceInfo&, const CopyChoice&) -> Result<void> {
             return Error{ENOSPC, "write it down"};
         }});
@@ -145,12 +145,12 @@ TEST_F(ServerTest, DeviceThatAnotherOneHasReplacedIsLeftAlone) {
         driver->replace_device(78);
         return ENOENT;
     });
-    EXPECT_FALSE(start_over(driver, target(), {.mark = 77}));
+    EXPECT_FALSE(start_with_driver(driver, target(), {.mark = 77}));
     EXPECT_TRUE(driver->device_exists());
 }
 
 TEST_F(ServerTest, RunEndsWhenSomebodyElseStopsTheDevice) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     std::thread somebody{[this] { driver->take_back_tags(); }};
     EXPECT_TRUE(server->run());
@@ -180,7 +180,7 @@ TEST_F(ServerTest, TargetHasGoneWhenTheServerHas) {
         {
             auto fresh = std::make_shared<FakeDriver>();
             const auto server =
-                start_over(fresh, std::make_unique<Mortal>(gone), {.queues = 2, .depth = 1});
+                start_with_driver(fresh, std::make_unique<Mortal>(gone), {.queues = 2, .depth = 1});
             ASSERT_TRUE(server) << server.error().message();
         }
         too_late += !gone;
@@ -200,7 +200,7 @@ TEST_F(ServerTest, ErrorOfTheTargetsEndIsThatOfTheServers) {
         }
         Result<void> finish() override { return Error{ENOSPC, "store the rest"}; }
     };
-    auto server = start_over(driver, std::make_unique<Losing>(), {});
+    auto server = start_with_driver(driver, std::make_unique<Losing>(), {});
     ASSERT_TRUE(server);
     const auto stopped = server->stop();
     ASSERT_FALSE(stopped);
@@ -210,7 +210,7 @@ TEST_F(ServerTest, ErrorOfTheTargetsEndIsThatOfTheServers) {
 
 TEST_F(ServerTest, InvalidGeometryTouchesNoDriver) {
     const Result<Server> server =
-        start_over(driver, target({.size_bytes = 4096, .logical_block_size = 100}), {});
+        start_with_driver(driver, target({.size_bytes = 4096, .logical_block_size = 100}), {});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().kind, ErrorKind::usage);
     EXPECT_FALSE(driver->device_exists());
@@ -219,20 +219,20 @@ TEST_F(ServerTest, InvalidGeometryTouchesNoDriver) {
 TEST_F(ServerTest, InvalidOptionsAreUsageErrors) {
     for (const ServerOptions& wrong : {ServerOptions{.queues = 0}, ServerOptions{.queues = 4097},
                                        ServerOptions{.depth = 0}, ServerOptions{.depth = 4097}}) {
-        const Result<Server> server = start_over(driver, target(), wrong);
+        const Result<Server> server = start_with_driver(driver, target(), wrong);
         ASSERT_FALSE(server);
         EXPECT_EQ(server.error().kind, ErrorKind::usage);
     }
 }
 
 TEST_F(ServerTest, PartitionScanIsLeftOutWhereTheDriverCan) {
-    Result<Server> server = start_over(driver, target(), {.partition_scan = false});
+    Result<Server> server = start_with_driver(driver, target(), {.partition_scan = false});
     ASSERT_TRUE(server);
     EXPECT_EQ(driver->granted_features(), UBLK_F_NO_AUTO_PART_SCAN);
 }
 
 TEST_F(ServerTest, RunHandlesWhatElseItIsToWaitFor) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     const UniqueFd event{::eventfd(3, EFD_CLOEXEC | EFD_NONBLOCK)};
     eventfd_t seen = 0;
@@ -277,7 +277,7 @@ protected:
         Elastic::resizes = 0;
     }
     Server start(std::uint64_t backing) {
-        auto server = start_over(driver, std::make_unique<Elastic>(backing), {});
+        auto server = start_with_driver(driver, std::make_unique<Elastic>(backing), {});
         EXPECT_TRUE(server);
         return *std::move(server);
     }
@@ -365,7 +365,7 @@ TEST_F(ResizeTest, DriverThatCannotIsAskedBeforeAnythingChanges) {
 
 TEST_F(ResizeTest, ZonedDiskKeepsItsSizeWhateverItsTargetCan) {
     driver->available_features |= UBLK_F_ZONED | UBLK_F_USER_COPY;
-    auto server = start_over(driver, std::make_unique<Elastic>(2 * MiB, test::zoned()), {});
+    auto server = start_with_driver(driver, std::make_unique<Elastic>(2 * MiB, test::zoned()), {});
     ASSERT_TRUE(server) << server.error().message();
     const auto refused = server->resize({.bytes = 2 * MiB});
     ASSERT_FALSE(refused);
@@ -376,7 +376,7 @@ TEST_F(ResizeTest, ZonedDiskKeepsItsSizeWhateverItsTargetCan) {
 }
 
 TEST_F(ResizeTest, TargetOfOneSizeSaysSo) {
-    auto server = start_over(driver, target(), {});
+    auto server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     EXPECT_EQ(server->resize({}).error().code, EOPNOTSUPP);
 }
@@ -386,7 +386,7 @@ class FailingStep : public ServerTest, public testing::WithParamInterface<std::u
 
 TEST_P(FailingStep, LeavesNoDevice) {
     driver->fail_control(GetParam(), -EPERM);
-    const Result<Server> server = start_over(driver, target(), {.timeout = 5000ms});
+    const Result<Server> server = start_with_driver(driver, target(), {.timeout = 5000ms});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().code, EPERM);
     EXPECT_FALSE(driver->device_exists());
@@ -399,7 +399,7 @@ INSTANTIATE_TEST_SUITE_P(Server, FailingStep,
 
 TEST_F(ServerTest, RefusedFetchLeavesNoDevice) {
     driver->fail_fetch(-EINVAL);
-    const Result<Server> server = start_over(driver, target(), {.timeout = 5000ms});
+    const Result<Server> server = start_with_driver(driver, target(), {.timeout = 5000ms});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().code, EINVAL);
     EXPECT_FALSE(driver->device_exists());
@@ -425,7 +425,7 @@ private:
 TEST_F(ServerTest, ResizeOfABackingThatDoesNotAnswerEnds) {
     driver->available_features |= UBLK_F_UPDATE_SIZE;
     std::promise<void> thaw;
-    Result<Server> server = start_over(
+    Result<Server> server = start_with_driver(
         driver, std::make_unique<StuckTarget>(thaw.get_future().share()), {.timeout = 1000ms});
     ASSERT_TRUE(server) << server.error().message();
     const SizeRequest larger{.bytes = 4U << 20};
