@@ -9,9 +9,9 @@
 #include "copy_choice.h"
 #include "driver_features.h"
 #include "driver_port.h"
+#include "lifecycle.h"
 #include "queue_thread.h"
 #include "recovery_choice.h"
-#include "running.h"
 #include "server_with_driver.h"
 #include "stop_signals.h"
 
@@ -217,12 +217,12 @@ Result<Server> ServerMaker::start(std::shared_ptr<DriverPort> driver,
     Added added{world->control, info->number};
     auto device =
         make_device(*world, std::move(target), *info, *std::move(copy), options.shared_memory);
-    auto running = std::make_unique<Server::Running>(
+    auto lifecycle = std::make_unique<Server::Lifecycle>(
         std::move(world->driver), std::move(world->control), std::move(device), options.timeout);
     added.is_cared_for();
-    if (Result<void> up = running->bring_up(options.before_disk); !up)
+    if (Result<void> up = lifecycle->bring_up(options.before_disk); !up)
         return up.error();
-    return Server{std::move(running)};
+    return Server{std::move(lifecycle)};
 }
 
 Result<Server> ServerMaker::recover(std::shared_ptr<DriverPort> driver, int number,
@@ -244,33 +244,33 @@ Result<Server> ServerMaker::recover(std::shared_ptr<DriverPort> driver, int numb
     CopyChoice copy{copy_mode_of(info->features), "what the device was added with"};
     auto device =
         make_device(*world, std::move(target), *info, std::move(copy), options.shared_memory);
-    auto running = std::make_unique<Server::Running>(
+    auto lifecycle = std::make_unique<Server::Lifecycle>(
         std::move(world->driver), std::move(world->control), std::move(device), options.timeout);
-    if (Result<void> taken = running->take_over(); !taken)
+    if (Result<void> taken = lifecycle->take_over(); !taken)
         return taken.error();
-    return Server{std::move(running)};
+    return Server{std::move(lifecycle)};
 }
 
-Server::Server(std::unique_ptr<Running> running) : running_(std::move(running)) {}
+Server::Server(std::unique_ptr<Lifecycle> lifecycle) : lifecycle_(std::move(lifecycle)) {}
 Server::Server(Server&&) noexcept = default;
 Server& Server::operator=(Server&&) noexcept = default;
 Server::~Server() = default;
 
-const std::string& Server::path() const { return running_->path(); }
-const DeviceInfo& Server::info() const { return running_->info(); }
-const CopyChoice& Server::copy() const { return running_->copy(); }
-Statistics Server::statistics() const { return running_->statistics(); }
+const std::string& Server::path() const { return lifecycle_->path(); }
+const DeviceInfo& Server::info() const { return lifecycle_->info(); }
+const CopyChoice& Server::copy() const { return lifecycle_->copy(); }
+Statistics Server::statistics() const { return lifecycle_->statistics(); }
 
 Result<End> Server::run(const std::vector<Watch>& also) {
-    return without_exceptions([&] { return running_->run(also); });
+    return without_exceptions([&] { return lifecycle_->run(also); });
 }
 
 Result<void> Server::stop() {
-    return without_exceptions([this] { return running_->stop(); });
+    return without_exceptions([this] { return lifecycle_->stop(); });
 }
 
 Result<Resized> Server::resize(const SizeRequest& request) {
-    return without_exceptions([&] { return running_->resize(request); });
+    return without_exceptions([&] { return lifecycle_->resize(request); });
 }
 
 } // namespace ublk

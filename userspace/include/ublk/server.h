@@ -113,9 +113,9 @@ public:
 
 private:
     friend struct ServerMaker;
-    class Running;
-    explicit Server(std::unique_ptr<Running> running);
-    std::unique_ptr<Running> running_;
+    class Lifecycle;
+    explicit Server(std::unique_ptr<Lifecycle> lifecycle);
+    std::unique_ptr<Lifecycle> lifecycle_;
 };
 
 } // namespace ublk

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Running is what a server does with its device: brings it up or takes it over, serves it, and
-// removes it or leaves it to the next server.
-#ifndef UBLK_LIB_RUNNING_H
-#define UBLK_LIB_RUNNING_H
+// Lifecycle takes a device through its time with this server: brings it up or takes it over, serves
+// it, and removes it or leaves it to the next server.
+#ifndef UBLK_LIB_LIFECYCLE_H
+#define UBLK_LIB_LIFECYCLE_H
 
 #include <future>
 #include <memory>
@@ -17,13 +17,13 @@
 
 namespace ublk {
 
-class Server::Running {
+class Server::Lifecycle {
 public:
-    Running(std::shared_ptr<DriverPort> driver, Control control,
-            std::shared_ptr<QueueThread::Device> device, Milliseconds timeout);
-    Running(const Running&) = delete;
-    Running& operator=(const Running&) = delete;
-    ~Running();
+    Lifecycle(std::shared_ptr<DriverPort> driver, Control control,
+              std::shared_ptr<QueueThread::Device> device, Milliseconds timeout);
+    Lifecycle(const Lifecycle&) = delete;
+    Lifecycle& operator=(const Lifecycle&) = delete;
+    ~Lifecycle();
 
     // One of the two comes first: a device that was just added, or one that has lost its server.
     Result<void> bring_up(const BeforeDisk& prepare);
