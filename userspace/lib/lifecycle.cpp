@@ -55,12 +55,12 @@ Server::Lifecycle::Lifecycle(std::shared_ptr<DriverPort> driver, Control control
       path_(block_device_path(device_->info.number)), timeout_(timeout) {}
 
 Server::Lifecycle::~Lifecycle() {
-    if (duty_ == Duty::remove)
+    if (owns_device_)
         static_cast<void>(without_exceptions([this] { return stop(); }));
 }
 
 Result<void> Server::Lifecycle::bring_up(const BeforeDisk& prepare) {
-    duty_ = Duty::remove;
+    owns_device_ = true;
     const Geometry geometry = geometry_for(copy().mode, device_->checked.geometry());
     if (Result<void> set = control_.set_geometry(number(), geometry); !set)
         return set;
@@ -88,7 +88,7 @@ Result<void> Server::Lifecycle::take_over() {
     if (taken)
         taken = driver_->find_block_device(number());
     if (taken) {
-        duty_ = Duty::remove;
+        owns_device_ = true;
         return taken;
     }
     // A server that has just begun to fetch is sent away like one that serves. Only if it is this
@@ -272,7 +272,7 @@ bool Server::Lifecycle::makes_room() {
 
 // The driver decides what becomes of requests that the target has not finished by then.
 void Server::Lifecycle::leave() {
-    duty_ = Duty::none;
+    owns_device_ = false;
     const Result<void> ended = wait_for_queues();
     complain(ended);
     if (ended) {
@@ -284,7 +284,7 @@ void Server::Lifecycle::leave() {
 
 // Its queues end with the process.
 void Server::Lifecycle::leave_at_once() {
-    duty_ = Duty::none;
+    owns_device_ = false;
     char_device_ = UniqueFd{};
 }
 
@@ -311,9 +311,9 @@ void Server::Lifecycle::ask_queues_to_end() {
 
 // Goes on after a failure: each step brings the device closer to its end.
 Result<void> Server::Lifecycle::stop() {
-    if (duty_ == Duty::none)
+    if (!owns_device_)
         return {};
-    duty_ = Duty::none;
+    owns_device_ = false;
     if (!char_device_)
         if (const Result<void> same = check_identity(); !same && same.error().code == ENODEV)
             return {};

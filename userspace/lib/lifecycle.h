@@ -39,12 +39,6 @@ public:
     Statistics statistics() const;
 
 private:
-    // Whose the device is: what has to become of it when this object goes.
-    enum class Duty {
-        none,   // somebody else's, or gone
-        remove, // ours
-    };
-
     int number() const { return device_->info.number; }
     Deadline deadline() const { return std::chrono::steady_clock::now() + timeout_; }
     Result<void> wait_until_vacant();
@@ -76,7 +70,7 @@ private:
     std::vector<QueueThread> queues_{};
     std::optional<unsigned> shared_as_{};
     std::future<Result<std::uint64_t>> target_resize_{}; // one that the target may still be at
-    Duty duty_ = Duty::none;
+    bool owns_device_ = false; // and removes it in the end; else it is somebody else's, or gone
 };
 
 } // namespace ublk
