@@ -50,7 +50,7 @@ void consume_signal(int signal_fd) {
 } // namespace
 
 Server::Lifecycle::Lifecycle(std::shared_ptr<DriverPort> driver, Control control,
-                             std::shared_ptr<QueueThread::Device> device, Milliseconds timeout)
+                             std::shared_ptr<ServedDevice> device, Milliseconds timeout)
     : driver_(std::move(driver)), control_(std::move(control)), device_(std::move(device)),
       path_(block_device_path(device_->info.number)), timeout_(timeout) {}
 

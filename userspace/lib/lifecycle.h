@@ -20,7 +20,7 @@ namespace ublk {
 class Server::Lifecycle {
 public:
     Lifecycle(std::shared_ptr<DriverPort> driver, Control control,
-              std::shared_ptr<QueueThread::Device> device, Milliseconds timeout);
+              std::shared_ptr<ServedDevice> device, Milliseconds timeout);
     Lifecycle(const Lifecycle&) = delete;
     Lifecycle& operator=(const Lifecycle&) = delete;
     ~Lifecycle();
@@ -63,7 +63,7 @@ private:
 
     std::shared_ptr<DriverPort> driver_;
     Control control_;
-    std::shared_ptr<QueueThread::Device> device_;
+    std::shared_ptr<ServedDevice> device_;
     std::string path_;
     Milliseconds timeout_;
     UniqueFd char_device_{};

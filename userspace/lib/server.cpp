@@ -145,18 +145,18 @@ Result<World> open_world(std::shared_ptr<DriverPort> driver, Milliseconds timeou
     return World{std::move(driver), *std::move(control), std::move(ended)};
 }
 
-std::shared_ptr<QueueThread::Device> make_device(World& world, std::unique_ptr<Target> target,
-                                                 const DeviceInfo& info, CopyChoice copy,
-                                                 std::shared_ptr<const SharedMemory> memory) {
+std::shared_ptr<ServedDevice> make_device(World& world, std::unique_ptr<Target> target,
+                                          const DeviceInfo& info, CopyChoice copy,
+                                          std::shared_ptr<const SharedMemory> memory) {
     Target& served = *target;
     FileTable files;
     served.register_files(files);
     if (copy.mode != CopyMode::shmem)
         memory.reset();
-    return std::shared_ptr<QueueThread::Device>{new QueueThread::Device{
-        world.driver, std::move(target), std::move(files), CheckedTarget{served}, info,
-        std::move(copy), std::move(world.ended), SharedPlace{std::move(memory)},
-        Workers{world.driver}}};
+    return std::shared_ptr<ServedDevice>{
+        new ServedDevice{world.driver, std::move(target), std::move(files), CheckedTarget{served},
+                         info, std::move(copy), std::move(world.ended),
+                         SharedPlace{std::move(memory)}, Workers{world.driver}}};
 }
 
 } // namespace
