@@ -23,8 +23,8 @@
 #include "names.h"
 #include "output.h"
 #include "process.h"
-#include "questions.h"
 #include "report.h"
+#include "server_commands.h"
 #include "server_socket.h"
 #include "state.h"
 #include "surroundings.h"
@@ -95,9 +95,7 @@ void tell_of(const std::vector<Error>& missing) {
 Result<End> run(Server& server, const std::optional<ServerSocket>& socket) {
     if (!socket)
         return server.run();
-    const auto answer = [&](const nlohmann::json& question) {
-        return answer_question(server, question);
-    };
+    const auto answer = [&](const nlohmann::json& command) { return run_command(server, command); };
     return server.run({{socket->descriptor(), [&] { socket->answer_one(answer); }}});
 }
 

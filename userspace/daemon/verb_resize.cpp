@@ -15,8 +15,8 @@
 #include "number.h"
 #include "output.h"
 #include "process.h"
-#include "questions.h"
 #include "serve.h"
+#include "server_commands.h"
 #include "state.h"
 #include "verb.h"
 

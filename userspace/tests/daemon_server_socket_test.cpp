@@ -10,7 +10,7 @@
 #include <poll.h>
 #include <unistd.h>
 
-#include "daemon/questions.h"
+#include "daemon/server_commands.h"
 #include "server_with_driver.h"
 #include "support/fake_driver.h"
 #include "support/temporary_directory.h"
@@ -33,10 +33,10 @@ protected:
     static Deadline soon() { return Clock::now() + 20s; }
 
     // Asks from another thread, as another process does.
-    Result<json> ask(const ServerSocket& socket, const json& question,
+    Result<json> ask(const ServerSocket& socket, const json& command,
                      const ServerSocket::Answer& answer) {
         Result<json> reply{json{}};
-        std::thread asker{[&] { reply = ask_server(state_, 3, question, soon()); }};
+        std::thread asker{[&] { reply = send_command(state_, 3, command, soon()); }};
         pollfd event{socket.descriptor(), POLLIN, 0};
         EXPECT_EQ(::poll(&event, 1, 20000), 1);
         socket.answer_one(answer);
@@ -45,11 +45,11 @@ protected:
     }
 };
 
-TEST_F(ServerSocketTest, CarriesAQuestionThereAndTheAnswerBack) {
+TEST_F(ServerSocketTest, CarriesACommandThereAndTheAnswerBack) {
     auto socket = ServerSocket::open(state_, 3);
     ASSERT_TRUE(socket) << socket.error().message();
-    const auto reply = ask(*socket, {{"what", "size"}}, [](const json& question) -> Result<json> {
-        EXPECT_EQ(question.at("what"), "size");
+    const auto reply = ask(*socket, {{"what", "size"}}, [](const json& command) -> Result<json> {
+        EXPECT_EQ(command.at("what"), "size");
         return json{{"size", 7}};
     });
     ASSERT_TRUE(reply) << reply.error().message();
@@ -72,7 +72,7 @@ TEST_F(ServerSocketTest, CarriesAnErrorWhole) {
 TEST_F(ServerSocketTest, WhoeverHasGivenUpIsNotObeyed) {
     auto socket = ServerSocket::open(state_, 3);
     ASSERT_TRUE(socket);
-    const auto reply = ask_server(state_, 3, {{"what", "size"}}, Clock::now() + 10ms);
+    const auto reply = send_command(state_, 3, {{"what", "size"}}, Clock::now() + 10ms);
     EXPECT_EQ(reply.error().code, ETIMEDOUT);
     socket->answer_one([](const json&) -> Result<json> {
         ADD_FAILURE() << "obeyed";
@@ -82,12 +82,12 @@ TEST_F(ServerSocketTest, WhoeverHasGivenUpIsNotObeyed) {
 
 TEST_F(ServerSocketTest, OneThatAServerLeftBehindIsReplacedAndUntilThenRefused) {
     ASSERT_TRUE(ServerSocket::open(state_, 3));
-    EXPECT_EQ(ask_server(state_, 3, {}, soon()).error().code, ECONNREFUSED);
+    EXPECT_EQ(send_command(state_, 3, {}, soon()).error().code, ECONNREFUSED);
     EXPECT_TRUE(ServerSocket::open(state_, 3));
 }
 
 TEST_F(ServerSocketTest, WithoutAServerThereIsNothingToAsk) {
-    EXPECT_EQ(ask_server(state_, 3, {}, soon()).error().code, ENOENT);
+    EXPECT_EQ(send_command(state_, 3, {}, soon()).error().code, ENOENT);
 }
 
 TEST_F(ServerSocketTest, WhoeverAsksNothingOnlyWastesHisTime) {
@@ -111,7 +111,7 @@ public:
     }
 };
 
-class QuestionsTest : public ServerSocketTest {
+class ServerCommandsTest : public ServerSocketTest {
 protected:
     std::shared_ptr<test::FakeDriver> driver_ = std::make_shared<test::FakeDriver>();
 
@@ -136,7 +136,7 @@ protected:
             ::kill(::getpid(), SIGTERM); // to the process: only its own thread would see raise()
         }};
         const auto answer = [&] {
-            socket->answer_one([&](const json& q) { return answer_question(*server, q); });
+            socket->answer_one([&](const json& command) { return run_command(*server, command); });
         };
         EXPECT_TRUE(server->run({{socket->descriptor(), answer}}));
         asker.join();
@@ -144,7 +144,7 @@ protected:
     }
 };
 
-TEST_F(QuestionsTest, ServerIsResizedWhileItRuns) {
+TEST_F(ServerCommandsTest, ServerIsResizedWhileItRuns) {
     const auto resized = resize({.bytes = 3U << 20});
     ASSERT_TRUE(resized) << resized.error().message();
     EXPECT_EQ(resized->before, 1U << 20);
@@ -152,7 +152,7 @@ TEST_F(QuestionsTest, ServerIsResizedWhileItRuns) {
     EXPECT_EQ(driver_->params().basic.dev_sectors, 6144U);
 }
 
-TEST_F(QuestionsTest, OtherDevicesOfItsNumberAreNotMeant) {
+TEST_F(ServerCommandsTest, OtherDevicesOfItsNumberAreNotMeant) {
     other_mark_ = 99;
     const auto refused = resize({.bytes = 3U << 20});
     ASSERT_FALSE(refused);
@@ -160,23 +160,25 @@ TEST_F(QuestionsTest, OtherDevicesOfItsNumberAreNotMeant) {
     EXPECT_EQ(driver_->params().basic.dev_sectors, 2048U);
 }
 
-TEST_F(QuestionsTest, SizeOfTheBackingIsAskedForByNone) { EXPECT_EQ(resize({})->after, 5U << 20); }
+TEST_F(ServerCommandsTest, SizeOfTheBackingIsAskedForByNone) {
+    EXPECT_EQ(resize({})->after, 5U << 20);
+}
 
-TEST_F(QuestionsTest, ShrinkingIsRefusedThere) {
+TEST_F(ServerCommandsTest, ShrinkingIsRefusedThere) {
     EXPECT_EQ(resize({.bytes = 4096}).error().kind, ErrorKind::usage);
 }
 
-TEST_F(QuestionsTest, ShrinkingIsDoneThereIfAskedFor) {
+TEST_F(ServerCommandsTest, ShrinkingIsDoneThereIfAskedFor) {
     EXPECT_EQ(resize({.bytes = 4096, .may_shrink = true})->after, 4096U);
 }
 
-TEST_F(QuestionsTest, NonsenseIsAnError) {
+TEST_F(ServerCommandsTest, NonsenseIsAnError) {
     auto server = start_with_driver(driver_, std::make_unique<Elastic>(), {});
     ASSERT_TRUE(server);
     for (const char* text :
          {"null", "{}", "[]", "7", "{\"resize\":{}}", "{\"mark\":0,\"resize\":{}}",
           "{\"mark\":0,\"resize\":{\"bytes\":\"x\",\"may_shrink\":true}}"}) {
-        const auto answer = answer_question(*server, json::parse(text));
+        const auto answer = run_command(*server, json::parse(text));
         ASSERT_FALSE(answer) << text;
         EXPECT_EQ(answer.error().code, EBADMSG);
     }

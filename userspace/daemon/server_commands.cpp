@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Questions and answers as JSON.
-#include "questions.h"
+// Commands and their answers as JSON.
+#include "server_commands.h"
 
 #include <cerrno>
 
@@ -31,8 +31,8 @@ SizeRequest decode_size(const json& packed) {
 
 Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& device,
                               const SizeRequest& request, Deadline deadline) {
-    const json question{{"mark", device.mark}, {"resize", encode(request)}};
-    auto answer = ask_server(state, device.number, question, deadline);
+    const json command{{"mark", device.mark}, {"resize", encode(request)}};
+    auto answer = send_command(state, device.number, command, deadline);
     if (!answer)
         return answer.error();
     try {
@@ -43,17 +43,17 @@ Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& dev
     }
 }
 
-Result<json> answer_question(Server& server, const json& question) {
+Result<json> run_command(Server& server, const json& command) {
     try {
-        if (question.at("mark") != server.info().mark)
+        if (command.at("mark") != server.info().mark)
             return Error{ENODEV, "resize " + server.path(),
                          "its number is another device's by now; see ublkd list"};
-        auto resized = server.resize(decode_size(question.at("resize")));
+        auto resized = server.resize(decode_size(command.at("resize")));
         if (!resized)
             return resized.error();
         return json{{"before", resized->before}, {"after", resized->after}};
     } catch (const json::exception&) {
-        return Error{EBADMSG, "understand the question", "is the server of another version?"};
+        return Error{EBADMSG, "understand the command", "is the server of another version?"};
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // What a running server can be asked for, as those who ask and as the server sees it.
-#ifndef UBLKD_QUESTIONS_H
-#define UBLKD_QUESTIONS_H
+#ifndef UBLKD_SERVER_COMMANDS_H
+#define UBLKD_SERVER_COMMANDS_H
 
 #include <nlohmann/json_fwd.hpp>
 #include <ublk/server.h>
@@ -16,7 +16,7 @@ Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& dev
                               const SizeRequest& request, Deadline deadline);
 
 // The server's side of all of them.
-Result<nlohmann::json> answer_question(Server& server, const nlohmann::json& question);
+Result<nlohmann::json> run_command(Server& server, const nlohmann::json& command);
 
 } // namespace ublk::daemon
 
