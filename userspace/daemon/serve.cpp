@@ -95,7 +95,9 @@ void tell_of(const std::vector<Error>& missing) {
 Result<End> run(Server& server, const std::optional<ServerSocket>& socket) {
     if (!socket)
         return server.run();
-    const auto answer = [&](const nlohmann::json& command) { return run_command(server, command); };
+    const auto answer = [&](const nlohmann::json& command) {
+        return execute_command(server, command);
+    };
     return server.run({{socket->descriptor(), [&] { socket->answer_one(answer); }}});
 }
 

@@ -27,6 +27,29 @@ SizeRequest decode_size(const json& packed) {
     return request;
 }
 
+json encode_status(const Server& server) {
+    const std::optional<bool> direct = server.target().is_direct();
+    return {{"direct", direct ? json(*direct) : json{}},
+            {"remarks", server.target().remarks()},
+            {"short_for_seconds", server.statistics().short_for_seconds}};
+}
+
+ServerStatus decode_status(const json& packed) {
+    ServerStatus status;
+    if (!packed.at("direct").is_null())
+        status.direct = packed.at("direct").get<bool>();
+    status.remarks = packed.at("remarks").get<std::vector<std::string>>();
+    status.short_for_seconds = packed.at("short_for_seconds").get<std::uint64_t>();
+    return status;
+}
+
+Result<json> resize(Server& server, const SizeRequest& request) {
+    auto resized = server.resize(request);
+    if (!resized)
+        return resized.error();
+    return json{{"before", resized->before}, {"after", resized->after}};
+}
+
 } // namespace
 
 Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& device,
@@ -43,15 +66,27 @@ Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& dev
     }
 }
 
-Result<json> run_command(Server& server, const json& command) {
+Result<ServerStatus> ask_for_status(const StateDirectory& state, const DeviceInfo& device,
+                                    Deadline deadline) {
+    const json command{{"mark", device.mark}, {"status", true}};
+    auto answer = send_command(state, device.number, command, deadline);
+    if (!answer)
+        return answer.error();
+    try {
+        return decode_status(*answer);
+    } catch (const json::exception&) {
+        return Error{EBADMSG, "understand the server's answer"};
+    }
+}
+
+Result<json> execute_command(Server& server, const json& command) {
     try {
         if (command.at("mark") != server.info().mark)
-            return Error{ENODEV, "resize " + server.path(),
+            return Error{ENODEV, "ask the server of " + server.path(),
                          "its number is another device's by now; see ublkd list"};
-        auto resized = server.resize(decode_size(command.at("resize")));
-        if (!resized)
-            return resized.error();
-        return json{{"before", resized->before}, {"after", resized->after}};
+        if (command.contains("status"))
+            return encode_status(server);
+        return resize(server, decode_size(command.at("resize")));
     } catch (const json::exception&) {
         return Error{EBADMSG, "understand the command", "is the server of another version?"};
     }

@@ -3,6 +3,11 @@
 #ifndef UBLKD_SERVER_COMMANDS_H
 #define UBLKD_SERVER_COMMANDS_H
 
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
 #include <nlohmann/json_fwd.hpp>
 #include <ublk/server.h>
 
@@ -15,8 +20,19 @@ namespace ublk::daemon {
 Result<Resized> ask_to_resize(const StateDirectory& state, const DeviceInfo& device,
                               const SizeRequest& request, Deadline deadline);
 
+// What only the server knows, as it is by now.
+struct ServerStatus {
+    std::optional<bool> direct{}; // Target::is_direct()
+    std::vector<std::string> remarks{};
+    std::uint64_t short_for_seconds = 0; // Statistics::short_for_seconds
+};
+
+// The same server. EBADMSG from one that is older than this.
+Result<ServerStatus> ask_for_status(const StateDirectory& state, const DeviceInfo& device,
+                                    Deadline deadline);
+
 // The server's side of all of them.
-Result<nlohmann::json> run_command(Server& server, const nlohmann::json& command);
+Result<nlohmann::json> execute_command(Server& server, const nlohmann::json& command);
 
 } // namespace ublk::daemon
 

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd show`: all about one device.
+#include <chrono>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -13,6 +16,8 @@
 #include "holders.h"
 #include "output.h"
 #include "process.h"
+#include "server_commands.h"
+#include "state.h"
 #include "table.h"
 #include "verb.h"
 
@@ -63,7 +68,31 @@ ordered_json geometry_json(const Geometry& geometry) {
             {"zones", zones_json(geometry)}};
 }
 
-ordered_json server_json(const Paths& paths, const Device& device) {
+// A server that is stopped does not answer.
+constexpr std::chrono::seconds patience{1};
+
+// Of a device that we have a record of. Nothing if the server is gone, or does not answer.
+std::optional<ServerStatus> ask_server(const Paths& paths, const Device& device) {
+    if (!device.record || !device.server_alive)
+        return std::nullopt;
+    auto status = ask_for_status(StateDirectory(paths), device.info, Clock::now() + patience);
+    return status ? std::optional{*std::move(status)} : std::nullopt;
+}
+
+// As the record says, or as the server does, which knows what has changed since.
+ordered_json backing_by_now(const Device& device, const std::optional<ServerStatus>& status) {
+    if (!device.record)
+        return {};
+    BackingRecord backing = device.record->backing;
+    if (status) {
+        backing.direct = status->direct;
+        backing.remarks = status->remarks;
+    }
+    return backing_json(backing);
+}
+
+ordered_json server_json(const Paths& paths, const Device& device,
+                         const std::optional<ServerStatus>& status) {
     ordered_json json{{"pid", nullptr}, {"alive", device.server_alive}, {"name", nullptr}};
     if (device.info.server > 0)
         json["pid"] = device.info.server;
@@ -71,6 +100,7 @@ ordered_json server_json(const Paths& paths, const Device& device) {
         json["name"] = process_name(paths, device.info.server);
     if (device.record)
         json["started"] = device.record->started;
+    json["short_for_seconds"] = status ? ordered_json(status->short_for_seconds) : ordered_json{};
     return json;
 }
 
@@ -88,10 +118,11 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     const Device device = describe_device(context.paths, control, info);
     ordered_json json = summary_json(device);
     json.erase("pid");
-    json["server"] = server_json(context.paths, device);
+    const auto status = ask_server(context.paths, device);
+    json["server"] = server_json(context.paths, device, status);
     json["options"] = device.record ? ordered_json(device.record->options) : ordered_json{};
     json["filters"] = device.record ? filters_json(device.record->filters) : ordered_json::array();
-    json["backing"] = device.record ? backing_json(device.record->backing) : ordered_json{};
+    json["backing"] = backing_by_now(device, status);
     json["queues"] = info.queues;
     json["depth"] = info.depth;
     json["max_io_buffer"] = info.max_io_bytes;

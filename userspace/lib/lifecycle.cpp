@@ -423,6 +423,7 @@ Statistics Server::Lifecycle::statistics() const {
         sum.contract_violations += one.contract_violations;
         sum.refused_answers += one.refused_answers;
         sum.frame_heap_allocations += one.frame_heap_allocations;
+        sum.short_for_seconds = std::max(sum.short_for_seconds, one.short_for_seconds);
     }
     return sum;
 }

@@ -36,6 +36,7 @@ public:
     const std::string& path() const { return path_; }
     const DeviceInfo& info() const { return device_->info; }
     const CopyChoice& copy() const { return device_->copy; }
+    const Target& target() const { return *device_->target; }
     Statistics statistics() const;
 
 private:

@@ -579,7 +579,8 @@ Statistics Queue::statistics() const noexcept {
                       .rejected = rejected_.get(),
                       .contract_violations = violations_.get(),
                       .refused_answers = refused_.get(),
-                      .frame_heap_allocations = parts_.frames.heap_allocations()};
+                      .frame_heap_allocations = parts_.frames.heap_allocations(),
+                      .short_for_seconds = shortage_.seconds()};
 }
 
 namespace detail {

@@ -259,6 +259,7 @@ Server::~Server() = default;
 const std::string& Server::path() const { return lifecycle_->path(); }
 const DeviceInfo& Server::info() const { return lifecycle_->info(); }
 const CopyChoice& Server::copy() const { return lifecycle_->copy(); }
+const Target& Server::target() const { return lifecycle_->target(); }
 Statistics Server::statistics() const { return lifecycle_->statistics(); }
 
 Result<End> Server::run(const std::vector<Watch>& also) {

@@ -58,8 +58,14 @@ public:
     }
     Persistence persistence() const override { return Persistence::backing; }
     std::vector<BackingUse> backings() const override { return {backing_.use}; }
-    std::optional<bool> is_direct() const override { return backing_.direct; }
-    std::vector<std::string> remarks() const override { return wish_.remarks; }
+    std::optional<bool> is_direct() const override { return backing_.is_direct(); }
+    std::vector<std::string> remarks() const override {
+        std::vector<std::string> remarks = wish_.remarks;
+        if (backing_.direct && !backing_.is_direct())
+            remarks.push_back("file=" + wish_.path +
+                              ": direct I/O has failed, using the page cache since");
+        return remarks;
+    }
 
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         auto available = current_size(backing_);

@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/server_socket.h"
 
+#include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <optional>
+#include <string>
 #include <thread>
+#include <vector>
 
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
@@ -136,13 +140,58 @@ protected:
             ::kill(::getpid(), SIGTERM); // to the process: only its own thread would see raise()
         }};
         const auto answer = [&] {
-            socket->answer_one([&](const json& command) { return run_command(*server, command); });
+            socket->answer_one(
+                [&](const json& command) { return execute_command(*server, command); });
         };
         EXPECT_TRUE(server->run({{socket->descriptor(), answer}}));
         asker.join();
         return outcome;
     }
 };
+
+// Of a target that changes as it serves.
+class Turncoat final : public Target {
+public:
+    explicit Turncoat(const std::atomic<bool>& direct) : direct_(direct) {}
+    Geometry geometry() const override { return test::everything_allowed(); }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
+    std::optional<bool> is_direct() const override { return direct_; }
+    std::vector<std::string> remarks() const override {
+        return direct_ ? std::vector<std::string>{} : std::vector<std::string>{"byte \xff"};
+    }
+
+private:
+    const std::atomic<bool>& direct_;
+};
+
+TEST_F(ServerCommandsTest, StatusIsThatOfNow) {
+    std::atomic<bool> direct{true};
+    auto server = start_with_driver(driver_, std::make_unique<Turncoat>(direct), {.number = 3});
+    ASSERT_TRUE(server) << server.error().message();
+    auto socket = ServerSocket::open(state_, 3);
+    ASSERT_TRUE(socket);
+    const auto ask = [&] {
+        Result<ServerStatus> status{ServerStatus{}};
+        std::thread asker{[&] { status = ask_for_status(state_, server->info(), soon()); }};
+        pollfd event{socket->descriptor(), POLLIN, 0};
+        EXPECT_EQ(::poll(&event, 1, 20000), 1);
+        socket->answer_one([&](const json& command) { return execute_command(*server, command); });
+        asker.join();
+        return status;
+    };
+    const auto before = ask();
+    ASSERT_TRUE(before) << before.error().message();
+    EXPECT_EQ(before->direct, true);
+    EXPECT_TRUE(before->remarks.empty());
+    EXPECT_EQ(before->short_for_seconds, 0U);
+    direct = false;
+    const auto after = ask();
+    ASSERT_TRUE(after) << after.error().message();
+    EXPECT_EQ(after->direct, false);
+    EXPECT_EQ(after->remarks, std::vector<std::string>{"byte \xff"});
+}
 
 TEST_F(ServerCommandsTest, ServerIsResizedWhileItRuns) {
     const auto resized = resize({.bytes = 3U << 20});
@@ -178,7 +227,7 @@ TEST_F(ServerCommandsTest, NonsenseIsAnError) {
     for (const char* text :
          {"null", "{}", "[]", "7", "{\"resize\":{}}", "{\"mark\":0,\"resize\":{}}",
           "{\"mark\":0,\"resize\":{\"bytes\":\"x\",\"may_shrink\":true}}"}) {
-        const auto answer = run_command(*server, json::parse(text));
+        const auto answer = execute_command(*server, json::parse(text));
         ASSERT_FALSE(answer) << text;
         EXPECT_EQ(answer.error().code, EBADMSG);
     }

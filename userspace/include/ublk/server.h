@@ -73,6 +73,8 @@ struct Statistics {
     std::uint64_t contract_violations = 0;    // results that no such request can have
     std::uint64_t refused_answers = 0;        // of which the driver would not hear
     std::uint64_t frame_heap_allocations = 0; // coroutine frames that the pool had no room for
+    // For how long I/O has waited for a thread or for memory of the kernel's; 0: none waits.
+    std::uint64_t short_for_seconds = 0;
 };
 
 // The world outside; internal to the library and its tests.
@@ -96,6 +98,7 @@ public:
     const std::string& path() const; // "/dev/ublkbN"
     const DeviceInfo& info() const;
     const CopyChoice& copy() const;
+    const Target& target() const; // what was handed over, for what it can be asked at any time
     Statistics statistics() const;
 
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and

@@ -68,9 +68,11 @@ public:
 
     // What it keeps the bytes in, so that no two disks write there. Constant for its life.
     virtual std::vector<BackingUse> backings() const { return {}; }
-    // Whether the I/O on that passes the page cache by; nothing if there is no such difference.
+    // Whether the I/O on that passes the page cache by; nothing if there is no such difference. As
+    // it is by now: by any thread, beside everything else.
     virtual std::optional<bool> is_direct() const { return std::nullopt; }
-    // What a user should know about how this one is served: half a line each, no full stop.
+    // What a user should know about how this one is served: half a line each, no full stop. The
+    // same holds.
     virtual std::vector<std::string> remarks() const { return {}; }
 
     // Gets ready to serve `size` bytes, or if none is given as many as the backing has by now, and
