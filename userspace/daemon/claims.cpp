@@ -76,12 +76,18 @@ bool may_write_again(const DeviceInfo& device) {
            (recovery_of(device.features) != Recovery::off && device.state != DeviceState::dead);
 }
 
+// Its disk may be about to be made.
+bool is_running(const Paths& paths, const ProcessIdentity& server) {
+    const ProcessHandle handle(server.pid); // before the look, so that it is of the same process
+    return handle.alive() && identify_process(paths, server.pid) == server;
+}
+
 } // namespace
 
-FindDevice find_in_driver() {
+FindDevice find_in_driver(const Paths& paths) {
     // Only who finds something asks the driver.
     auto control = std::make_shared<std::optional<Control>>();
-    return [control](const ServerRecord& record) -> std::optional<DeviceInfo> {
+    return [control, paths](const ServerRecord& record) -> std::optional<DeviceInfo> {
         if (!*control) {
             auto opened = Control::open();
             if (!opened)
@@ -89,7 +95,9 @@ FindDevice find_in_driver() {
             *control = *std::move(opened);
         }
         auto info = (*control)->info(record.number);
-        if (!info || info->mark != record.mark || !may_write_again(*info))
+        if (!info || info->mark != record.mark)
+            return std::nullopt;
+        if (!may_write_again(*info) && !is_running(paths, record.server))
             return std::nullopt;
         return *info;
     };
@@ -113,6 +121,11 @@ Result<void> check_claims(const Paths& paths, const std::vector<BackingUse>& wan
                         return taken(use, **record, *device);
     }
     return {};
+}
+
+Result<void> claim(const Paths& paths, const ServerRecord& record, const FindDevice& find) {
+    return StateDirectory(paths).write(
+        record, [&] { return check_claims(paths, record.backing.uses, record.number, find); });
 }
 
 Error explain_busy(Error error, const Paths& paths, const std::vector<std::string>& names,

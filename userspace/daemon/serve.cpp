@@ -117,7 +117,7 @@ Result<BackingRecord> claim_backings(const Paths& paths, const Target& target,
     BackingRecord backing = backing_record_of(target);
     if (!shared_file.empty())
         backing.uses.push_back(use_of_name(shared_file, BackingUse::Access::shares));
-    if (auto free = check_claims(paths, backing.uses, number, find_in_driver()); !free)
+    if (auto free = check_claims(paths, backing.uses, number, find_in_driver(paths)); !free)
         return free.error();
     return backing;
 }
@@ -177,7 +177,7 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
     options.before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
         record.number = info.number;
         record.copy = copy;
-        return state.write(record);
+        return claim(paths, record, find_in_driver(paths));
     };
     auto server = Server::start(std::move(target), options);
     if (!server) {
@@ -347,7 +347,7 @@ Result<void> serve(const ServeRequest& request, const Paths& paths, const Announ
     auto target = make_target(request.stack, request.geometry);
     if (!target)
         return explain_busy(target.error(), paths, names_of_backings(request.stack.target.options),
-                            no_device, find_in_driver());
+                            no_device, find_in_driver(paths));
     shed_file_mode();
     ServeRequest complete = request;
     if (!request.shared_file.empty()) {
@@ -383,7 +383,7 @@ Result<void> take_over(int number, BackingWanted wanted, const Paths& paths,
     auto target = create_once_free(waiting->record, waiting->disk);
     if (!target)
         return explain_busy(target.error(), paths, names_of_backings(waiting->record.options),
-                            number, find_in_driver());
+                            number, find_in_driver(paths));
     ServerRecord record = waiting->record;
     auto backing = claim_again(paths, record, **target, wanted);
     if (!backing)

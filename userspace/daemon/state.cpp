@@ -114,12 +114,15 @@ Result<void> StateDirectory::create() const {
     return {};
 }
 
-Result<void> StateDirectory::write(const ServerRecord& record) const {
+Result<void> StateDirectory::write(const ServerRecord& record, const Allowed& allowed) const {
     const std::string path = file(record.number);
     const std::string fresh = fmt::format("{}/.{}.json.new", path_, record.number);
     const auto lock = lock_directory(path_);
     if (!lock)
         return lock.error();
+    if (allowed)
+        if (auto allows = allowed(); !allows)
+            return allows;
 
     auto written = write_file(fresh, encode(record));
     if (written && ::rename(fresh.c_str(), path.c_str()) < 0)

@@ -5,6 +5,7 @@
 #define UBLKD_STATE_H
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -47,7 +48,10 @@ public:
     const std::string& path() const { return path_; }
 
     Result<void> create() const;
-    Result<void> write(const ServerRecord& record) const;
+    // Nobody else writes or removes a record between what `allowed` looks at and the writing. Its
+    // error is the outcome, and nothing is written then.
+    using Allowed = std::function<Result<void>()>;
+    Result<void> write(const ServerRecord& record, const Allowed& allowed = {}) const;
 
     // Nothing when there is no file; an error when it is not one of ours.
     Result<std::optional<ServerRecord>> read(int number) const;

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/claims.h"
 
+#include <atomic>
+#include <barrier>
 #include <cerrno>
+#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -37,16 +41,27 @@ protected:
         ASSERT_TRUE(state_.write(record));
     }
 
+    std::optional<DeviceInfo> find(const ServerRecord& record) const {
+        if (!exists_)
+            return std::nullopt;
+        DeviceInfo info{};
+        info.number = record.number;
+        info.state = device_;
+        return info;
+    }
+
     Result<void> check(const BackingUse& wanted, int except = no_device) {
         return check_claims(paths_, {wanted}, except,
-                            [&](const ServerRecord& record) -> std::optional<DeviceInfo> {
-                                if (!exists_)
-                                    return std::nullopt;
-                                DeviceInfo info{};
-                                info.number = record.number;
-                                info.state = device_;
-                                return info;
-                            });
+                            [&](const ServerRecord& record) { return find(record); });
+    }
+
+    Result<void> claim_for(int number, const BackingUse& wanted) {
+        ServerRecord record;
+        record.number = number;
+        record.target = "loop";
+        record.copy = {CopyMode::driver, "asked for"};
+        record.backing.uses = {wanted};
+        return claim(paths_, record, [&](const ServerRecord& other) { return find(other); });
     }
 };
 
@@ -82,6 +97,35 @@ TEST_F(Claims, RecordOfADeviceThatHasGoneCountsNothing) {
     record(4, {{Access::writes, {file(7)}}});
     exists_ = false;
     EXPECT_TRUE(check({Access::writes, {file(7)}}));
+}
+
+// Two names of the same bytes, such as a disk and its partition: no lock of the kernel's is on
+// both.
+TEST_F(Claims, OfThoseThatComeAtATimeOneGetsIt) {
+    constexpr int rounds = 50;
+    constexpr int rivals = 4;
+    for (int round = 0; round < rounds; ++round) {
+        const Identity bytes = part(static_cast<std::uint64_t>(round) * MiB, MiB);
+        std::barrier start{rivals};
+        std::atomic<int> winners{0};
+        std::vector<std::thread> threads;
+        for (int rival = 0; rival < rivals; ++rival)
+            threads.emplace_back([&, rival] {
+                start.arrive_and_wait();
+                if (claim_for(round * rivals + rival, {Access::writes, {bytes}}))
+                    ++winners;
+            });
+        for (std::thread& thread : threads)
+            thread.join();
+        EXPECT_EQ(winners, 1) << round;
+    }
+}
+
+TEST_F(Claims, WhoGetsNothingLeavesNoRecord) {
+    ASSERT_TRUE(claim_for(4, {Access::writes, {file(7)}}));
+    EXPECT_EQ(claim_for(5, {Access::writes, {file(7)}}).error().code, EBUSY);
+    EXPECT_THAT(state_.numbers(), testing::ElementsAre(4));
+    EXPECT_TRUE(claim_for(4, {Access::writes, {file(7)}})) << "its own again";
 }
 
 TEST_F(Claims, OwnRecordIsNoObstacle) {
