@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Compares backings with those of all records.
+// Compares backings with those of the records that the index names.
 #include "claims.h"
 
 #include <algorithm>
@@ -11,6 +11,7 @@
 #include <ublk/recovery.h>
 
 #include "../targets/identity.h"
+#include "backing_index.h"
 #include "file.h"
 #include "process.h"
 
@@ -20,11 +21,8 @@ namespace {
 
 using Access = BackingUse::Access;
 
-// Two volumes of a group are somewhere on the same disk, each with a place of its own.
 bool meet(const Identity& one, const Identity& other) {
-    if (!targets::same_thing(one, other) || (one.somewhere && other.somewhere))
-        return false;
-    return targets::overlap(one, other);
+    return may_meet(one, other) && targets::overlap(one, other);
 }
 
 bool may_go_together(Access one, Access other) { return one == other && one != Access::writes; }
@@ -108,7 +106,7 @@ Result<void> check_claims(const Paths& paths, const std::vector<BackingUse>& wan
     if (wanted.empty())
         return {};
     const StateDirectory state(paths);
-    for (const int number : state.numbers()) {
+    for (const int number : state.numbers_near(wanted)) {
         if (number == except)
             continue;
         auto record = state.read(number);

@@ -2,6 +2,7 @@
 // Reads, writes and removes the per-device state files.
 #include "state.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -14,6 +15,7 @@
 #include <ublk/unique_fd.h>
 #include <unistd.h>
 
+#include "backing_index.h"
 #include "file.h"
 #include "text.h"
 
@@ -73,6 +75,23 @@ static std::optional<ServerRecord> decode(const std::string& text) {
     }
 }
 
+// Of one that has nothing but the name of its backing there is none.
+static std::set<std::string> index_of(const ServerRecord& record) {
+    if (record.backing.uses.empty() && record.options.contains("file"))
+        return {};
+    return index_names(record.number, record.backing.uses);
+}
+
+// The N of N.json.
+static std::optional<int> number_of_record(std::string_view name) {
+    constexpr std::string_view suffix = ".json";
+    if (!name.ends_with(suffix) || name.starts_with("."))
+        return std::nullopt;
+    name.remove_suffix(suffix.size());
+    auto number = parse_device(name);
+    return number ? std::optional{*number} : std::nullopt;
+}
+
 // Held while a file's owner is checked and the file changed. Whoever can open it could hold all
 // servers up, so nobody else can; nor can it be a link to a file of theirs.
 static Result<UniqueFd> lock_directory(const std::string& directory) {
@@ -124,12 +143,32 @@ Result<void> StateDirectory::write(const ServerRecord& record, const Allowed& al
         if (auto allows = allowed(); !allows)
             return allows;
 
-    auto written = write_file(fresh, encode(record));
+    // First the index, which may say too much, and never too little.
+    auto written = write_index(record);
+    if (written)
+        written = write_file(fresh, encode(record));
     if (written && ::rename(fresh.c_str(), path.c_str()) < 0)
         written = Error{errno, "rename to " + path};
-    if (!written)
+    if (written)
+        remove_index(record.number, index_of(record));
+    else
         ::unlink(fresh.c_str());
     return written;
+}
+
+Result<void> StateDirectory::write_index(const ServerRecord& record) const {
+    for (const std::string& name : index_of(record))
+        if (auto made = write_file(path_ + "/" + name, ""); !made)
+            return made;
+    return {};
+}
+
+void StateDirectory::remove_index(int number, const std::set<std::string>& except) const {
+    for (const std::string& name : list_directory(path_)) {
+        const auto entry = parse_index_name(name);
+        if (entry && entry->number == number && !except.contains(name))
+            ::unlink((path_ + "/" + name).c_str());
+    }
 }
 
 Result<std::optional<ServerRecord>> StateDirectory::read(int number) const {
@@ -154,20 +193,42 @@ void StateDirectory::remove(int number, const ProcessIdentity& server) const {
     if (record && *record && (*record)->server != server)
         return;
     ::unlink(file(number).c_str());
+    remove_index(number, {});
     ::unlink(log(number).c_str());
     ::unlink(socket(number).c_str());
 }
 
 std::vector<int> StateDirectory::numbers() const {
     std::vector<int> numbers;
-    for (const std::string& name : list_directory(path_)) {
-        std::string_view stem = name;
-        if (!stem.ends_with(".json") || stem.starts_with("."))
-            continue;
-        stem.remove_suffix(5);
-        if (auto number = parse_device(stem))
+    for (const std::string& name : list_directory(path_))
+        if (auto number = number_of_record(name))
             numbers.push_back(*number);
+    return numbers;
+}
+
+std::vector<int> StateDirectory::numbers_near(const std::vector<BackingUse>& uses) const {
+    const auto is_near = [&](const Identity& thing) {
+        return std::any_of(uses.begin(), uses.end(), [&](const BackingUse& use) {
+            return std::any_of(use.things.begin(), use.things.end(),
+                               [&](const Identity& wanted) { return may_meet(thing, wanted); });
+        });
+    };
+    std::vector<int> numbers;
+    std::set<int> indexed;
+    std::set<int> near;
+    for (const std::string& name : list_directory(path_)) {
+        if (auto number = number_of_record(name))
+            numbers.push_back(*number);
+        const auto entry = parse_index_name(name);
+        if (!entry)
+            continue;
+        indexed.insert(entry->number);
+        if (entry->thing && is_near(*entry->thing))
+            near.insert(entry->number);
     }
+    // Whose record is older than the index may be anything.
+    std::erase_if(numbers,
+                  [&](int number) { return indexed.contains(number) && !near.contains(number); });
     return numbers;
 }
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -61,8 +62,14 @@ public:
     void remove(int number, const ProcessIdentity& server) const;
 
     std::vector<int> numbers() const;
+    // Of records that may have something in common with one of these. However many there are, this
+    // looks into none.
+    std::vector<int> numbers_near(const std::vector<BackingUse>& uses) const;
 
 private:
+    Result<void> write_index(const ServerRecord& record) const;
+    void remove_index(int number, const std::set<std::string>& except) const;
+
     std::string path_;
 };
 
