@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // Memory runs out: whatever the library and the daemon do, each allocation fails once, the first,
 // the second and so on until there is none left to fail. Nothing throws, nothing is left.
+#include <functional>
+#include <string>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -77,6 +81,37 @@ TEST(FailedAllocations, DeviceThatCouldNotBeTakenOverGoesOnWaiting) {
         EXPECT_EQ(driver->info().state, UBLK_S_DEV_QUIESCED) << nth;
         if (failed) // for fail_each()
             test::remember_failure();
+    });
+}
+
+TEST(FailedAllocations, CommandOfTheDriversSucceedsOrFails) {
+    auto driver = std::make_shared<FakeDriver>();
+    Result<Control> control = driver->open_control(Milliseconds{20});
+    ASSERT_TRUE(control);
+    static const std::string step = "a step with a name that is long";
+    const std::vector<std::function<bool(Control&)>> commands{
+        [](Control& c) { return c.features().ok(); },
+        [](Control& c) { return c.require(step, 1).ok(); },
+        [](Control& c) { return c.add({.number = 0}).ok(); },
+        [](Control& c) { return c.info(7).ok(); },
+        [](Control& c) { return c.list().ok(); },
+        [](Control& c) { return c.set_geometry(0, test::everything_allowed()).ok(); },
+        [](Control& c) { return c.geometry(7).ok(); },
+        [](Control& c) { return c.queue_cpus(0, 0).ok(); },
+        [](Control& c) { return c.start(7, 1).ok(); },
+        [](Control& c) { return c.stop(7).ok(); },
+        [](Control& c) { return c.stop_unless_open(7).ok(); },
+        [](Control& c) { return c.quiesce(7, Milliseconds{1}).ok(); },
+        [](Control& c) { return c.start_recovery(7).ok(); },
+        [](Control& c) { return c.end_recovery(7, 1).ok(); },
+        [](Control& c) { return c.set_size(7, 4096).ok(); },
+        [](Control& c) { return c.unshare(7, 0).ok(); },
+        [](Control& c) { return c.remove_without_waiting(7).ok(); },
+        [](Control& c) { return c.remove(7).ok(); }};
+    fail_each([&](std::uint64_t nth) {
+        test::fail_allocation(nth);
+        for (const auto& command : commands)
+            EXPECT_NO_THROW(command(*control)) << nth;
     });
 }
 
