@@ -3,6 +3,7 @@
 
 #include "daemon/standard_streams.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/file.h"
+#include "daemon/verb.h"
 #include "support/temporary_directory.h"
 
 namespace ublk::daemon {
@@ -65,8 +67,13 @@ TEST_P(ClosedStreams, NothingIsWrittenToABackingThatGotTheirNumber) {
         {"stop", "1048575"},
         {"features"},
         {"targets"},
+        {"filters"},
         {"help"},
         {"version"}};
+    for (const auto& verb : make_verbs())
+        EXPECT_TRUE(std::any_of(lines.begin(), lines.end(),
+                                [&](const auto& words) { return words[0] == verb->name(); }))
+            << verb->name() << " is left out";
     for (std::vector<std::string> words : lines) {
         words.insert(words.begin(), "ublkd");
         EXPECT_GE(run(words, directory.path("state")), 0) << words[1];

@@ -26,6 +26,17 @@ TEST(ParseMountinfo, ResolvesEscapes) {
     EXPECT_EQ(mounts[0].source, "x\ty");
 }
 
+TEST(ParseMountinfo, KeepsBytesThatAreNoText) {
+    const auto mounts =
+        parse_mountinfo("36 35 0:1 / /a\xff\\012\xc3 rw - tmpfs \xe4\xf6 rw\n"
+                        "37 35 0:2 / /\xf0\x9f\x98\x80\\043 rw - tmpfs \\134040 rw\n");
+    ASSERT_EQ(mounts.size(), 2U);
+    EXPECT_EQ(mounts[0].point, "/a\xff\n\xc3");
+    EXPECT_EQ(mounts[0].source, "\xe4\xf6");
+    EXPECT_EQ(mounts[1].point, "/\xf0\x9f\x98\x80#");
+    EXPECT_EQ(mounts[1].source, "\\040");
+}
+
 TEST(ParseMountinfo, SkipsWhatIsNoMount) {
     EXPECT_TRUE(parse_mountinfo("").empty());
     EXPECT_TRUE(parse_mountinfo("\n36 35\n36 35 0:1 / /x rw -\n").empty());
