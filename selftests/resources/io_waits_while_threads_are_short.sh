@@ -18,14 +18,14 @@ dev=$(ublkd_in_group add loop file="$UBLK_TEST_DIR/file" direct=no)
 on_exit forget_dev "$dev"
 log=/run/ublkd/$(dev_id "$dev").log
 udevadm settle
+shortage() { ublkd show "$dev" --json | jq .server.short_for_seconds; }
+[ "$(shortage)" -eq 0 ] || fail "I/O waits already: $(shortage)"
 
 threads() { cat "$group/pids.current"; }
 threads >"$group/pids.max"
 head -c 1M /dev/urandom >"$UBLK_TEST_DIR/data"
 dd if="$UBLK_TEST_DIR/data" of="$dev" bs=64k oflag=direct conv=fsync,notrunc status=none &
 writer=$!
-shortage() { ublkd show "$dev" --json | jq .server.short_for_seconds; }
-[ "$(shortage)" -eq 0 ] || fail "I/O waits already: $(shortage)"
 says() { grep -q "$1" "$log"; }
 wait_until 30 says 'has no thread for I/O' || fail "it does not say what it waits for: $(cat "$log")"
 kill -0 "$writer" || fail "the writer did not wait"
