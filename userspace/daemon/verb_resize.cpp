@@ -15,8 +15,8 @@
 #include "number.h"
 #include "output.h"
 #include "process.h"
-#include "questions.h"
 #include "serve.h"
+#include "server_commands.h"
 #include "state.h"
 #include "verb.h"
 
@@ -62,12 +62,12 @@ public:
         auto info = find_device(*control, *number);
         if (!info)
             return info.error();
-        if (auto can = can_be_resized(context.paths, *info); !can)
+        if (auto can = check_answerable(context.paths, *info, name()); !can)
             return can.error();
-        auto resized = ask_to_resize(StateDirectory(context.paths), *info, *request,
-                                     Clock::now() + answer_limit);
+        const StateDirectory state(context.paths);
+        auto resized = ask_to_resize({state, *info, Clock::now() + answer_limit}, *request);
         if (!resized)
-            return blame_server(context.paths, *info, explain(resized.error(), *info));
+            return explain_silence(context.paths, *info, name(), resized.error());
         print(*number, *resized, context);
         return Exit::ok;
     }
@@ -85,25 +85,6 @@ private:
                          ErrorKind::usage};
         request.bytes = *bytes;
         return request;
-    }
-
-    static Result<void> can_be_resized(const Paths& paths, const DeviceInfo& info) {
-        const std::string step = "resize " + block_device_path(info.number);
-        if (info.state == DeviceState::quiesced || info.state == DeviceState::fail_io)
-            return Error{EAGAIN, step, "it has no server now; ublkd recover brings one"};
-        if (!record_of(paths, info))
-            return Error{EOPNOTSUPP, step,
-                         fmt::format("it is served by {}; resize it with that program",
-                                     describe_server(paths, info))};
-        return {};
-    }
-
-    static Error explain(Error error, const DeviceInfo& info) {
-        const bool deaf = error.code == ECONNREFUSED || error.code == ENOENT;
-        if (!deaf || error.kind != ErrorKind::system)
-            return error;
-        return Error{EAGAIN, "resize " + block_device_path(info.number),
-                     "its server does not answer; is it still alive? see ublkd list"};
     }
 
     static void print(int number, const Resized& resized, const Context& context) {

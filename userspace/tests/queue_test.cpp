@@ -72,6 +72,32 @@ TEST(Queue, TagIsReadyForTheNextRequestOnceItIsCommitted) {
     EXPECT_EQ(bench.queue().statistics().requests, 100U);
 }
 
+TEST(Queue, CountsRequestsBytesAndErrorsOfEachOperation) {
+    const auto fail_writes = [](Ring, Request request) -> Async<Answer> {
+        co_return request.op == Op::write ? Answer{-ENOSPC} : request.done();
+    };
+    TestTarget target{fail_writes};
+    TargetBench bench{target, 1};
+    EXPECT_EQ(bench.request(read_4k), 4096);
+    EXPECT_EQ(bench.request({.op = UBLK_IO_OP_READ, .sector = 8, .sectors = 16}), 8192);
+    EXPECT_EQ(bench.write(0, test::pattern(4096, 1)), -ENOSPC);
+    EXPECT_EQ(bench.flush(), 0);
+    EXPECT_EQ(bench.discard(0, 65536), 0);
+    EXPECT_EQ(bench.request({.op = UBLK_IO_OP_READ, .sector = 1U << 30, .sectors = 8}), -EINVAL);
+    const Statistics statistics = bench.queue().statistics();
+    const auto is = [&](Op op, std::uint64_t requests, std::uint64_t bytes, std::uint64_t errors) {
+        const OperationStatistics& one = statistics.of(op);
+        return one.requests == requests && one.bytes == bytes && one.errors == errors;
+    };
+    EXPECT_TRUE(is(Op::read, 2, 12288, 0));
+    EXPECT_TRUE(is(Op::write, 1, 0, 1));
+    EXPECT_TRUE(is(Op::flush, 1, 0, 0));
+    EXPECT_TRUE(is(Op::discard, 1, 65536, 0));
+    EXPECT_TRUE(is(Op::write_zeroes, 0, 0, 0));
+    EXPECT_EQ(statistics.requests, 5U) << "the last one never got so far";
+    EXPECT_EQ(statistics.rejected, 1U);
+}
+
 TEST(Queue, RequestsInFlightTogetherAreServedByOneRoundEach) {
     TestTarget target{test::succeed};
     TargetBench bench{target, 4};
@@ -228,6 +254,63 @@ TEST(Queue, ServingAllocatesNothing) {
     EXPECT_EQ(test::heap_allocations() - before, 0U);
     EXPECT_EQ(bench.queue().statistics().requests, 8008U);
     EXPECT_EQ(bench.queue().statistics().frame_heap_allocations, 0U);
+}
+
+TEST(Queue, RequestWithoutAFrameWaitsUntilThereIsMemory) {
+    auto driver = std::make_shared<test::FakeDriver>(1, 2);
+    TestTarget target{sleep_then_succeed};
+    CheckedTarget checked{target};
+    Queue queue{{.index = 0,
+                 .depth = 2,
+                 .uring = *driver->create_ring(8),
+                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
+                 .frames = *FramePool::create(1),
+                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
+                 .target = &checked,
+                 .workers = nullptr}};
+    ASSERT_EQ(queue.fetch_all(), 0);
+    driver->issue(0, 0, read_4k);
+    driver->issue(0, 1, read_4k);
+    testing::internal::CaptureStderr();
+    test::fail_allocation(1);
+    queue.step(0);
+    EXPECT_TRUE(test::fail_allocation(0)) << "there was a frame";
+    for (int round = 0; round < 5; ++round)
+        queue.step(0);
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(driver->result(0, 0), 4096);
+    EXPECT_EQ(driver->result(0, 1), 4096);
+    EXPECT_EQ(queue.statistics().requests, 2U);
+    EXPECT_NE(told.find("no memory"), std::string::npos) << told;
+    EXPECT_NE(told.find("goes on"), std::string::npos) << told;
+    driver->take_back_tags();
+    queue.run();
+}
+
+Async<Answer> answer_at_once(Ring, Request request) { return request.done(); }
+
+TEST(Queue, RequestThatIsAnsweredAtOnceNeedsNoFrame) {
+    TestTarget target{answer_at_once};
+    auto driver = std::make_shared<test::FakeDriver>(1, 2);
+    CheckedTarget checked{target};
+    Queue queue{{.index = 0,
+                 .depth = 2,
+                 .uring = *driver->create_ring(8),
+                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
+                 .frames = *FramePool::create(1),
+                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
+                 .target = &checked,
+                 .workers = nullptr}};
+    ASSERT_EQ(queue.fetch_all(), 0);
+    driver->issue(0, 0, read_4k);
+    driver->issue(0, 1, read_4k);
+    queue.step(0);
+    queue.step(0);
+    EXPECT_EQ(driver->result(0, 0), 4096);
+    EXPECT_EQ(driver->result(0, 1), 4096);
+    EXPECT_EQ(queue.statistics().frame_heap_allocations, 0U);
+    driver->take_back_tags();
+    queue.run();
 }
 
 TEST(Queue, AllocationsWouldBeSeen) {
