@@ -202,7 +202,7 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths, t
     if (result)
         result = announce({record.number, record.target, size, record.server.pid});
     if (result)
-        return run_to_the_end({*server, state, record, built.layers}, socket);
+        return run_to_the_end({*server, state, record, std::move(built.layers)}, socket);
     static_cast<void>(server->stop()); // the first error is the one to tell
     state.remove(record.number, record.server);
     return result;
@@ -416,7 +416,7 @@ Result<void> take_over(int number, BackingWanted wanted, const Paths& paths,
         log_failure(opened.error());
     tell_of(missing);
     log_failure(announce({number, record.target, waiting->disk.size_bytes, record.server.pid}));
-    return run_to_the_end({*server, state, record, built->layers}, socket);
+    return run_to_the_end({*server, state, record, std::move(built->layers)}, socket);
 }
 
 } // namespace ublk::daemon
