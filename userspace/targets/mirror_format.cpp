@@ -9,6 +9,8 @@
 #include <string>
 #include <utility>
 
+#include "crc32c.h"
+
 namespace ublk::targets::mirror_format {
 
 namespace {
@@ -41,37 +43,18 @@ struct RawBitmap {
 };
 static_assert(sizeof(RawBitmap) == block_size);
 
-constexpr std::array<std::uint32_t, 256> make_crc_table() {
-    constexpr std::uint32_t polynomial = 0x82f63b78; // CRC-32C, reflected
-    std::array<std::uint32_t, 256> table{};
-    for (std::uint32_t byte = 0; byte < table.size(); ++byte) {
-        std::uint32_t crc = byte;
-        for (int bit = 0; bit < 8; ++bit)
-            crc = crc >> 1 ^ (crc & 1 ? polynomial : 0);
-        table[byte] = crc;
-    }
-    return table;
-}
-
-std::uint32_t add_to_crc(std::uint32_t crc, std::span<const std::byte> data) {
-    static constexpr std::array<std::uint32_t, 256> table = make_crc_table();
-    for (const std::byte byte : data)
-        crc = crc >> 8 ^ table[(crc ^ static_cast<std::uint32_t>(byte)) & 0xff];
-    return crc;
-}
-
 template <class Raw> std::span<const std::byte> bytes_of(const Raw& raw) {
     return std::as_bytes(std::span{&raw, 1});
 }
 
 std::uint32_t checksum_of(RawSuperblock raw) {
     raw.checksum = 0;
-    return ~add_to_crc(~0U, bytes_of(raw));
+    return crc32c(bytes_of(raw));
 }
 
 std::uint32_t checksum_of(const Uuid& uuid, RawBitmap raw) {
     raw.checksum = 0;
-    return ~add_to_crc(add_to_crc(~0U, bytes_of(uuid)), bytes_of(raw));
+    return crc32c(bytes_of(raw), crc32c(bytes_of(uuid)));
 }
 
 Error damaged() {
