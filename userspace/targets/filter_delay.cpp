@@ -64,12 +64,7 @@ public:
     Result<Reply> command(std::string_view name, std::span<const std::string> words) override {
         if (name != "delay")
             return Filter::command(name, words);
-        auto values = settings_.changed_by(words);
-        if (!values)
-            return values.error();
-        settings_.accept(*values);
-        apply(*values);
-        return settings_.reply();
+        return settings_.change(words, [this](const OptionValues& values) { apply(values); });
     }
 
     void measure(Metrics& metrics) const override {

@@ -72,12 +72,7 @@ public:
             return Error{EINVAL, "log: option file",
                          "the server cannot open another one, it has left the mounts of its users",
                          ErrorKind::usage};
-        auto values = settings_.changed_by(words);
-        if (!values)
-            return values.error();
-        settings_.accept(*values);
-        apply(*values);
-        return settings_.reply();
+        return settings_.change(words, [this](const OptionValues& values) { apply(values); });
     }
 
     void measure(Metrics& metrics) const override {

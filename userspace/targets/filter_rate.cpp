@@ -106,13 +106,10 @@ public:
     Result<Reply> command(std::string_view name, std::span<const std::string> words) override {
         if (name != "rate")
             return Filter::command(name, words);
-        auto values = settings_.changed_by(words);
-        if (!values)
-            return values.error();
-        settings_.accept(*values);
-        if (!words.empty())
-            change(limits_in(*values));
-        return settings_.reply();
+        return settings_.change(words, [&](const OptionValues& values) {
+            if (!words.empty())
+                change(limits_in(values));
+        });
     }
 
     void measure(Metrics& metrics) const override {

@@ -23,6 +23,17 @@ public:
     Result<OptionValues> changed_by(std::span<const std::string> words) const;
     void accept(const OptionValues& values) { values_ = values; }
 
+    // For Target::command() of a layer that takes whatever the options allow: `apply` gets the
+    // values once they are accepted.
+    template <class Apply> Result<Reply> change(std::span<const std::string> words, Apply&& apply) {
+        auto values = changed_by(words);
+        if (!values)
+            return values.error();
+        accept(*values);
+        apply(*values);
+        return reply();
+    }
+
     // For Target::command().
     Reply reply() const { return describe(known_, values_); }
     // Every option with its value, which is empty if it is not set.
