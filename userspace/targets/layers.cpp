@@ -105,10 +105,14 @@ Result<OptionValues> values_of(const PlacedLayer& placed) {
     const TargetInfo* info = info_of(placed);
     if (!info)
         return Error{ENOENT, "layer '" + placed.label + "'", "this build lacks it"};
+    return values_of(*info, placed.layer);
+}
+
+Result<OptionValues> values_of(const TargetInfo& info, const Layer& layer) {
     std::vector<std::string> words;
-    for (const auto& [key, value] : placed.layer.options)
+    for (const auto& [key, value] : layer.options)
         words.emplace_back(key).append("=").append(value);
-    return parse_options(info->options, words);
+    return parse_options(info.options, words);
 }
 
 } // namespace ublk::targets

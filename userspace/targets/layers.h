@@ -34,6 +34,7 @@ Layer& layer_at(Stack& stack, std::size_t place);
 // All options that the layer has by now: those that were given, and the defaults of others. A layer
 // of another version may lack what this one knows.
 Result<OptionValues> values_of(const PlacedLayer& placed);
+Result<OptionValues> values_of(const TargetInfo& info, const Layer& layer);
 const TargetInfo* info_of(const PlacedLayer& placed); // nullptr: this build lacks it
 
 } // namespace ublk::targets

@@ -7,6 +7,7 @@
 #include <cstdio>
 #include <optional>
 
+#include "layers.h"
 #include "registry.h"
 
 namespace ublk::targets {
@@ -53,27 +54,12 @@ Result<Layer> parse_layer(const TargetInfo& info, const std::vector<std::string>
     return layer;
 }
 
-Result<OptionValues> values_of(const TargetInfo& info, const Layer& layer) {
-    std::vector<std::string> words;
-    for (const auto& [key, value] : layer.options)
-        words.emplace_back(key).append("=").append(value);
-    auto values = parse_options(info.options, words);
-    return values ? values : Result<OptionValues>{in_layer(layer.name, values.error())};
-}
-
 Error wrong_children(const TargetInfo& info) {
     std::string hint = "it stands by itself: leave --child out";
     if (info.most)
         hint = "it stands on " + std::to_string(info.least) + " to " + std::to_string(info.most) +
                " others: --child 'TARGET KEY=VALUE...' for each";
     return Error{EINVAL, "children", std::move(hint), ErrorKind::usage};
-}
-
-std::size_t layers_in(const Stack& stack) {
-    std::size_t count = stack.filters.size() + 1;
-    for (const Stack& child : stack.children)
-        count += layers_in(child);
-    return count;
 }
 
 // A layer that is to be made.
@@ -98,7 +84,7 @@ Result<Plan> plan_for(const Result<const TargetInfo*>& info, const Layer& layer,
         return info.error();
     auto values = values_of(**info, layer);
     if (!values)
-        return values.error();
+        return in_layer(layer.name, values.error());
     return Plan{*info, layer.name, *std::move(values), request};
 }
 
@@ -143,7 +129,7 @@ Result<void> check_any(const Children& children, const std::optional<Error>& lef
 
 // Nothing of a child that is missing, but for the places of its layers.
 Built missing(const Stack& child) {
-    return {nullptr, std::vector<Target*>(layers_in(child), nullptr)};
+    return {nullptr, std::vector<Target*>(layers_of(child).size(), nullptr)};
 }
 
 // The target, and what it stands on.
@@ -228,43 +214,6 @@ Result<Stack> parse_child(std::string_view text) {
         child.filters.push_back(*std::move(filter));
     }
     return child;
-}
-
-std::string format_filter(const Layer& layer) {
-    std::string text = layer.name;
-    const char* separator = ":";
-    for (const auto& [key, value] : layer.options) {
-        text.append(separator).append(key).append("=");
-        for (const char character : value) {
-            if (character == ',' || character == '\\')
-                text += '\\';
-            text += character;
-        }
-        separator = ",";
-    }
-    return text;
-}
-
-static void append_word(std::string& text, std::string_view word) {
-    text += ' ';
-    for (const char character : word) {
-        if (character == ' ' || character == '\\')
-            text += '\\';
-        text += character;
-    }
-}
-
-std::string format_child(const Stack& child) {
-    std::string text = child.target.name;
-    for (const auto& [key, value] : child.target.options) {
-        std::string word = key;
-        append_word(text, word.append("=").append(value));
-    }
-    for (const Layer& filter : child.filters) {
-        text += " |";
-        append_word(text, format_filter(filter));
-    }
-    return text;
 }
 
 bool is_missing(const Stack& child) { return child.target.name == missing_child; }

@@ -32,13 +32,9 @@ struct Stack {
 
 // "NAME" or "NAME:key=value,key=value"; a comma in a value is written as "\,".
 Result<Layer> parse_filter(std::string_view text);
-// The same the other way round.
-std::string format_filter(const Layer& layer);
 // "NAME key=value key=value | FILTER:key=value | FILTER", the filters outermost first; a space in a
 // word is written as "\ ". "missing" is a child that there is not.
 Result<Stack> parse_child(std::string_view text);
-// The same the other way round.
-std::string format_child(const Stack& child);
 bool is_missing(const Stack& child);
 Result<Layer> parse_target(std::string_view name, const std::vector<std::string>& words);
 
