@@ -26,8 +26,8 @@ SizeRequest decode_size(const json& packed) {
     return request;
 }
 
-Result<json> resize(const Served& served, const json& question) {
-    auto resized = served.server.resize(decode_size(question));
+Result<json> resize(const Served& served, const json& asked) {
+    auto resized = served.server.resize(decode_size(asked));
     if (!resized)
         return resized.error();
     return json{{"before", resized->before}, {"after", resized->after}};
@@ -126,12 +126,12 @@ Result<Reply> change_settings(const Served& served, const targets::PlacedLayer& 
                : Result<Reply>{in_context(placed.label, told.error())};
 }
 
-Result<json> settings(const Served& served, const json& question) {
+Result<json> settings(const Served& served, const json& asked) {
     const auto layers = targets::layers_of(served.record.stack());
-    auto place = targets::find_layer(layers, question.at("layer").get<std::string>());
+    auto place = targets::find_layer(layers, asked.at("layer").get<std::string>());
     if (!place)
         return place.error();
-    const auto words = question.at("words").get<std::vector<std::string>>();
+    const auto words = asked.at("words").get<std::vector<std::string>>();
     auto told = words.empty() ? tell_settings(served, layers[*place], *place)
                               : change_settings(served, layers[*place], *place, words);
     if (!told)
@@ -150,11 +150,11 @@ Result<void> check_no_settings(const std::vector<targets::PlacedLayer>& layers,
     return {};
 }
 
-Result<json> command(const Served& served, const json& question) {
+Result<json> command(const Served& served, const json& asked) {
     const auto layers = targets::layers_of(served.record.stack());
-    const auto label = question.at("layer").get<std::string>();
-    const auto name = question.at("name").get<std::string>();
-    const auto words = question.at("words").get<std::vector<std::string>>();
+    const auto label = asked.at("layer").get<std::string>();
+    const auto name = asked.at("name").get<std::string>();
+    const auto words = asked.at("words").get<std::vector<std::string>>();
     if (auto allowed = check_no_settings(layers, name); !allowed)
         return allowed.error();
     Target* layer = nullptr;
@@ -211,7 +211,7 @@ Result<json> status(const Served& served, const json&) {
 
 struct Command {
     const char* name;
-    Result<json> (*execute)(const Served& served, const json& words);
+    Result<json> (*execute)(const Served& served, const json& asked);
 };
 
 constexpr std::array commands{Command{"resize", resize}, Command{"settings", settings},

@@ -3,15 +3,20 @@
 #ifndef UBLKD_SERVER_COMMANDS_H
 #define UBLKD_SERVER_COMMANDS_H
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 #include <vector>
 
 #include <nlohmann/json_fwd.hpp>
+#include <ublk/control.h>
 #include <ublk/server.h>
 
+#include "device.h"
 #include "process.h"
 #include "state.h"
 
@@ -60,6 +65,34 @@ Result<void> check_answerable(const Paths& paths, const DeviceInfo& info, std::s
 // After it: an error that says why a server does not answer, as far as can be seen.
 Error explain_silence(const Paths& paths, const DeviceInfo& info, std::string_view what,
                       Error error);
+
+// Both, and `ask` in between, which gets an Asked and returns a Result.
+template <class Ask>
+auto ask_server_of(const Paths& paths, const DeviceInfo& info, std::string_view what,
+                   std::chrono::seconds limit, Ask&& ask)
+    -> std::invoke_result_t<Ask, const Asked&> {
+    if (auto can = check_answerable(paths, info, what); !can)
+        return can.error();
+    const StateDirectory state(paths);
+    auto answer = ask(Asked{state, info, Clock::now() + limit});
+    if (!answer)
+        return explain_silence(paths, info, what, answer.error());
+    return answer;
+}
+
+// The same for the device of that number.
+template <class Ask>
+auto ask_server_of(const Paths& paths, int number, std::string_view what,
+                   std::chrono::seconds limit, Ask&& ask)
+    -> std::invoke_result_t<Ask, const Asked&> {
+    auto control = Control::open();
+    if (!control)
+        return control.error();
+    auto info = find_device(*control, number);
+    if (!info)
+        return info.error();
+    return ask_server_of(paths, *info, what, limit, std::forward<Ask>(ask));
+}
 
 // What a server of ours serves.
 struct Served {

@@ -6,13 +6,9 @@
 #include <vector>
 
 #include <nlohmann/json.hpp>
-#include <ublk/control.h>
 
-#include "device.h"
 #include "output.h"
-#include "process.h"
 #include "server_commands.h"
-#include "state.h"
 #include "table.h"
 #include "verb.h"
 
@@ -24,29 +20,6 @@ namespace {
 
 // Above what a server gives its target.
 constexpr std::chrono::seconds answer_limit{30};
-
-// What both have in common: one question to the server of one device.
-template <class Ask>
-Result<Reply> ask_about(const Context& context, const std::string& device, std::string_view verb,
-                        int& number, Ask&& ask) {
-    auto parsed = parse_device(device);
-    if (!parsed)
-        return parsed.error();
-    number = *parsed;
-    auto control = Control::open();
-    if (!control)
-        return control.error();
-    auto info = find_device(*control, number);
-    if (!info)
-        return info.error();
-    if (auto can = check_answerable(context.paths, *info, verb); !can)
-        return can.error();
-    const StateDirectory state(context.paths);
-    auto reply = ask(Asked{state, *info, Clock::now() + answer_limit});
-    if (!reply)
-        return explain_silence(context.paths, *info, verb, reply.error());
-    return reply;
-}
 
 void print_reply(const Reply& reply) {
     std::vector<Row> rows;
@@ -83,10 +56,13 @@ public:
     }
 
     Result<Exit> run(const Context& context) override {
-        int number = -1;
-        auto settings = ask_about(context, device_, name(), number, [&](const Asked& asked) {
-            return ask_for_settings(asked, layer_, words_);
-        });
+        auto number = parse_device(device_);
+        if (!number)
+            return number.error();
+        auto settings =
+            ask_server_of(context.paths, *number, name(), answer_limit, [&](const Asked& asked) {
+                return ask_for_settings(asked, layer_, words_);
+            });
         if (!settings)
             return settings.error();
         if (!context.json) {
@@ -96,8 +72,8 @@ public:
         ordered_json values = ordered_json::object();
         for (const auto& [key, value] : *settings)
             values[key] = value.empty() ? ordered_json{} : ordered_json(value);
-        print_json({{"device", context.paths.block_node(number)},
-                    {"id", number},
+        print_json({{"device", context.paths.block_node(*number)},
+                    {"id", *number},
                     {"layer", layer_},
                     {"settings", values}});
         return Exit::ok;
@@ -130,10 +106,13 @@ public:
     }
 
     Result<Exit> run(const Context& context) override {
-        int number = -1;
-        auto reply = ask_about(context, device_, name(), number, [&](const Asked& asked) {
-            return ask_command(asked, layer_.value_or(""), command_, words_);
-        });
+        auto number = parse_device(device_);
+        if (!number)
+            return number.error();
+        auto reply =
+            ask_server_of(context.paths, *number, name(), answer_limit, [&](const Asked& asked) {
+                return ask_command(asked, layer_.value_or(""), command_, words_);
+            });
         if (!reply)
             return reply.error();
         if (!context.json) {
@@ -143,8 +122,8 @@ public:
         ordered_json lines = ordered_json::array();
         for (const auto& [name, value] : *reply)
             lines.push_back({{"name", name}, {"value", value}});
-        print_json({{"device", context.paths.block_node(number)},
-                    {"id", number},
+        print_json({{"device", context.paths.block_node(*number)},
+                    {"id", *number},
                     {"command", command_},
                     {"reply", lines}});
         return Exit::ok;

@@ -7,17 +7,12 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <ublk/control.h>
 #include <ublk/options.h>
 #include <ublk/server.h>
 
-#include "device.h"
 #include "number.h"
 #include "output.h"
-#include "process.h"
-#include "serve.h"
 #include "server_commands.h"
-#include "state.h"
 #include "verb.h"
 
 namespace ublk::daemon {
@@ -56,18 +51,11 @@ public:
         auto request = parse_request();
         if (!request)
             return request.error();
-        auto control = Control::open();
-        if (!control)
-            return control.error();
-        auto info = find_device(*control, *number);
-        if (!info)
-            return info.error();
-        if (auto can = check_answerable(context.paths, *info, name()); !can)
-            return can.error();
-        const StateDirectory state(context.paths);
-        auto resized = ask_to_resize({state, *info, Clock::now() + answer_limit}, *request);
+        auto resized =
+            ask_server_of(context.paths, *number, name(), answer_limit,
+                          [&](const Asked& asked) { return ask_to_resize(asked, *request); });
         if (!resized)
-            return explain_silence(context.paths, *info, name(), resized.error());
+            return resized.error();
         print(*number, *resized, context);
         return Exit::ok;
     }

@@ -105,12 +105,9 @@ private:
     }
 
     static Result<CountedDevice> ask(const Context& context, const DeviceInfo& info) {
-        if (auto can = check_answerable(context.paths, info, "stats"); !can)
-            return can.error();
-        const StateDirectory state(context.paths);
-        auto counts = ask_for_counts({state, info, Clock::now() + answer_limit});
+        auto counts = ask_server_of(context.paths, info, "stats", answer_limit, ask_for_counts);
         if (!counts)
-            return explain_silence(context.paths, info, "stats", counts.error());
+            return counts.error();
         const auto record = record_of(context.paths, info);
         return CountedDevice{info.number, record ? record->target : "", *std::move(counts)};
     }
