@@ -194,13 +194,13 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths, t
     }
 
     std::optional<ServerSocket> socket;
-    Result<void> result{};
-    if (auto opened = ServerSocket::open(state, record.number); opened)
+    auto result = without_exceptions([&]() -> Result<void> {
+        auto opened = ServerSocket::open(state, record.number);
+        if (!opened)
+            return opened.error();
         socket = *std::move(opened);
-    else
-        result = opened.error();
-    if (result)
-        result = announce({record.number, record.target, size, record.server.pid});
+        return announce({record.number, record.target, size, record.server.pid});
+    });
     if (result)
         return run_to_the_end({*server, state, record, std::move(built.layers)}, socket);
     static_cast<void>(server->stop()); // the first error is the one to tell
