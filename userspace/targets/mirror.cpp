@@ -16,20 +16,18 @@ namespace {
 
 constexpr std::uint64_t largest_window = 256U << 10;
 
-bool is_complete(const Request& request, const Answer& answer) {
-    return has_data(request.op) ? answer.result() == static_cast<int>(request.length)
-                                : !answer.is_error();
-}
-
 std::string name_of_leg(const Target& leg) {
     const auto backings = leg.backings();
     return backings.empty() || backings.front().name.empty() ? ""
                                                              : " (" + backings.front().name + ")";
 }
 
-Async<Answer> refuse() { co_return -EOPNOTSUPP; }
-
 } // namespace
+
+bool is_complete(const Request& request, const Answer& answer) {
+    return has_data(request.op) ? answer.result() == static_cast<int>(request.length)
+                                : !answer.is_error();
+}
 
 void tell_of_mirror(const std::string& what) {
     std::fprintf(stderr, "ublkd: mirror: %s\n", what.c_str());
@@ -77,7 +75,7 @@ Async<Answer> Mirror::serve(Ring ring, Request request) {
     case Op::flush:
         return ask(ring, request, standing_.load().written());
     default:
-        return refuse(); // of zones, which this device has not
+        return Answer{-EOPNOTSUPP}; // of zones, which this device has not
     }
 }
 

@@ -134,6 +134,7 @@ private:
     Async<int> store_whole_bitmap(Ring ring, unsigned legs);
     Async<int> doubt_everything(Ring ring);
     Async<int> store_pages(Ring ring, unsigned legs, std::uint64_t place);
+    Request for_page(Op op, unsigned leg, std::uint64_t place);
     Async<Answer> store(Ring ring, unsigned leg, std::uint64_t place);
     Async<Answer> load(Ring ring, unsigned leg, std::uint64_t place);
     Async<int> flush_legs(Ring ring, unsigned legs);
@@ -233,6 +234,9 @@ private:
 };
 
 void tell_of_mirror(const std::string& what);
+
+// Whether that is what a leg answers which has done all of it.
+bool is_complete(const Request& request, const Answer& answer);
 
 } // namespace ublk::targets
 

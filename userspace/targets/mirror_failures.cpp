@@ -19,9 +19,7 @@ bool is_declined(const Request& request, const Answer& answer) {
 }
 
 bool is_good(const Request& request, const Answer& answer) {
-    if (has_data(request.op))
-        return answer.result() == static_cast<int>(request.length);
-    return !answer.is_error() || is_declined(request, answer);
+    return is_complete(request, answer) || is_declined(request, answer);
 }
 
 const char* text_of(int error) {

@@ -32,16 +32,21 @@ void Mirror::set_all_bits(std::uint64_t from) noexcept {
         set_bit(static_cast<Chunk>(chunk));
 }
 
-// The leg's page. 0, or what went wrong.
-Async<Answer> Mirror::store(Ring ring, unsigned leg, std::uint64_t place) {
+Request Mirror::for_page(Op op, unsigned leg, std::uint64_t place) {
     Request request;
-    request.op = Op::write;
+    request.op = op;
     request.offset = place;
     request.length = mirror_format::block_size;
     request.data = Data::of(std::span<std::byte>{pages_[leg].bytes});
+    return request;
+}
+
+// The leg's page. 0, or what went wrong.
+Async<Answer> Mirror::store(Ring ring, unsigned leg, std::uint64_t place) {
+    Request request = for_page(Op::write, leg, place);
     request.fua = legs_[leg].fua;
     const Answer written = co_await part(leg).serve(ring, request);
-    if (written.result() != static_cast<int>(request.length))
+    if (!is_complete(request, written))
         co_return written.is_error() ? written : Answer{-EIO};
     if (!legs_[leg].caches || legs_[leg].fua)
         co_return 0;
@@ -51,13 +56,9 @@ Async<Answer> Mirror::store(Ring ring, unsigned leg, std::uint64_t place) {
 }
 
 Async<Answer> Mirror::load(Ring ring, unsigned leg, std::uint64_t place) {
-    Request request;
-    request.op = Op::read;
-    request.offset = place;
-    request.length = mirror_format::block_size;
-    request.data = Data::of(std::span<std::byte>{pages_[leg].bytes});
+    const Request request = for_page(Op::read, leg, place);
     const Answer read = co_await part(leg).serve(ring, request);
-    if (read.result() == static_cast<int>(request.length))
+    if (is_complete(request, read))
         co_return 0;
     co_return read.is_error() ? read : Answer{-EIO};
 }
