@@ -25,6 +25,19 @@ Async<Answer> sleep_then_succeed(Ring ring, Request request) {
     co_return request.done();
 }
 
+// Of two tags, without files, workers, and more frames than these.
+Queue::Parts bare_parts(test::FakeDriver& driver, CheckedTarget& checked, unsigned frames) {
+    constexpr unsigned depth = 2;
+    return {.index = 0,
+            .depth = depth,
+            .uring = *driver.create_ring(8),
+            .data = *make_data_path(CopyMode::driver, {0, depth, 4096}),
+            .frames = *FramePool::create(frames),
+            .descriptors = driver.map_descriptors(-1, 0, depth)->first,
+            .target = &checked,
+            .workers = nullptr};
+}
+
 TEST(Queue, FetchesEveryTagWithItsBuffer) {
     TestTarget target{test::succeed};
     TargetBench bench{target, 3};
@@ -39,14 +52,7 @@ TEST(Queue, RefusedFetchIsReported) {
     driver->fail_fetch(-EINVAL);
     TestTarget target{test::succeed};
     CheckedTarget checked{target};
-    Queue queue{{.index = 0,
-                 .depth = 2,
-                 .uring = *driver->create_ring(8),
-                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
-                 .frames = *FramePool::create(2),
-                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
-                 .target = &checked,
-                 .workers = nullptr}};
+    Queue queue{bare_parts(*driver, checked, 2)};
     EXPECT_EQ(queue.fetch_all(), -EINVAL);
     EXPECT_FALSE(queue.step(0));
 }
@@ -260,14 +266,7 @@ TEST(Queue, RequestWithoutAFrameWaitsUntilThereIsMemory) {
     auto driver = std::make_shared<test::FakeDriver>(1, 2);
     TestTarget target{sleep_then_succeed};
     CheckedTarget checked{target};
-    Queue queue{{.index = 0,
-                 .depth = 2,
-                 .uring = *driver->create_ring(8),
-                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
-                 .frames = *FramePool::create(1),
-                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
-                 .target = &checked,
-                 .workers = nullptr}};
+    Queue queue{bare_parts(*driver, checked, 1)};
     ASSERT_EQ(queue.fetch_all(), 0);
     driver->issue(0, 0, read_4k);
     driver->issue(0, 1, read_4k);
@@ -293,14 +292,7 @@ TEST(Queue, RequestThatIsAnsweredAtOnceNeedsNoFrame) {
     TestTarget target{answer_at_once};
     auto driver = std::make_shared<test::FakeDriver>(1, 2);
     CheckedTarget checked{target};
-    Queue queue{{.index = 0,
-                 .depth = 2,
-                 .uring = *driver->create_ring(8),
-                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
-                 .frames = *FramePool::create(1),
-                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
-                 .target = &checked,
-                 .workers = nullptr}};
+    Queue queue{bare_parts(*driver, checked, 1)};
     ASSERT_EQ(queue.fetch_all(), 0);
     driver->issue(0, 0, read_4k);
     driver->issue(0, 1, read_4k);
@@ -378,14 +370,7 @@ TEST(Queue, BeginningThatFailsIsReported) {
     Remote target;
     target.fails = true;
     CheckedTarget checked{target};
-    Queue queue{{.index = 0,
-                 .depth = 2,
-                 .uring = *driver->create_ring(8),
-                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
-                 .frames = *FramePool::create(2),
-                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
-                 .target = &checked,
-                 .workers = nullptr}};
+    Queue queue{bare_parts(*driver, checked, 2)};
     const Result<void> begun = queue.begin();
     ASSERT_FALSE(begun);
     EXPECT_EQ(begun.error().code, ECONNREFUSED);

@@ -13,6 +13,7 @@
 #include <ublk/filter.h>
 
 #include "support/target_bench.h"
+#include "support/telling_target.h"
 #include "support/temporary_directory.h"
 #include "support/test_target.h"
 #include "targets/registry.h"
@@ -30,7 +31,7 @@ constexpr std::uint64_t KiB = 1024;
 constexpr std::uint64_t MiB = 1024 * KiB;
 
 // What it is asked, and one answer for all of it.
-class Probe final : public Target {
+class Probe final : public test::TellingTarget {
 public:
     explicit Probe(Geometry geometry) : geometry_(geometry) {}
 
@@ -51,37 +52,9 @@ public:
             }
         co_return request.done();
     }
-    DataAccess data_access() const override { return DataAccess::ring; }
-    Persistence persistence() const override { return Persistence::flushed; }
-    std::vector<BackingUse> backings() const override {
-        BackingUse use;
-        use.name = "file=/disk";
-        return {use};
-    }
-    std::optional<bool> is_direct() const override { return true; }
-    std::vector<std::string> remarks() const override { return {"it is slow"}; }
-    std::vector<std::string> paths() const override { return {"/disk"}; }
-    void register_files(FileTable& files) override { files.add(7); }
-    Async<Result<void>> begin(Ring) override {
-        calls.emplace_back("begin");
-        co_return Result<void>{};
-    }
-    Async<void> end(Ring) override {
-        calls.emplace_back("end");
-        co_return;
-    }
-    Result<void> finish() override {
-        calls.emplace_back("finish");
-        return Error{ENOSPC, "store the rest"};
-    }
-    Result<Reply> command(std::string_view name, std::span<const std::string>) override {
-        return Reply{{std::string(name), "done"}};
-    }
-    void measure(Metrics& metrics) const override { metrics.add("probe", "told", 3); }
 
     std::optional<Answer> answer{};
     std::vector<Request> seen{};
-    std::vector<std::string> calls{};
 
 private:
     Geometry geometry_;
