@@ -54,15 +54,15 @@ public:
     Async<void> end(Ring ring) override { return connection_of(ring).end(ring); }
 
     Async<Answer> serve(Ring ring, Request request) override {
-        const bool has_data = request.op == Op::read || request.op == Op::write;
-        if (has_data && request.length > longest_) [[unlikely]]
+        const bool carries = has_data(request.op); // there are no zones
+        if (carries && request.length > longest_) [[unlikely]]
             co_return co_await serve_in_parts(ring, request);
         Command command{ring,
                         kind_of(request),
                         request.offset,
                         request.length,
                         flags_of(request),
-                        has_data ? request.data.memory() : std::span<std::byte>{}};
+                        carries ? request.data.memory() : std::span<std::byte>{}};
         connection_of(ring).start(command, ring);
         co_await command.done;
         co_return command.result < 0 ? Answer{command.result} : request.done();
