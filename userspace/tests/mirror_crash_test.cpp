@@ -13,6 +13,7 @@
 
 #include <ublk/unique_fd.h>
 
+#include "support/file_change.h"
 #include "support/mirror_bench.h"
 
 namespace ublk::targets {
@@ -69,14 +70,10 @@ struct Image {
 using Images = std::array<Image, 2>;
 
 // A change of a file that was under way, and what the disk's user could rely on then.
-struct Change {
+struct Change : test::FileChange {
     unsigned leg = 0;
-    std::uint64_t offset = 0;
-    Bytes data{};
-    bool sync = false;   // of what was written before
-    bool stable = false; // of itself
-    Versions durable{};  // at least this, before the change
-    Versions begun{};    // at most this
+    Versions durable{}; // at least this, before the change
+    Versions begun{};   // at most this
 };
 
 class MirrorCrash : public testing::Test {
@@ -102,23 +99,13 @@ protected:
     void record(const io_uring_sqe& sqe) {
         if (!(sqe.flags & IOSQE_FIXED_FILE) || sqe.fd < 1 || sqe.fd > 2)
             return;
-        Change change;
+        auto done = test::change_by(sqe);
+        if (!done)
+            return;
+        Change change{*std::move(done)};
         change.leg = static_cast<unsigned>(sqe.fd) - 1;
         change.durable = durable_;
         change.begun = begun_;
-        change.offset = sqe.off;
-        if (sqe.opcode == IORING_OP_WRITE || sqe.opcode == IORING_OP_WRITE_FIXED) {
-            // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
-            const auto* data = reinterpret_cast<const std::byte*>(sqe.addr);
-            change.data.assign(data, data + sqe.len);
-            change.stable = sqe.rw_flags != 0;
-        } else if (sqe.opcode == IORING_OP_FALLOCATE) {
-            change.data.resize(sqe.addr);
-        } else if (sqe.opcode == IORING_OP_FSYNC) {
-            change.sync = true;
-        } else {
-            return;
-        }
         changes_.push_back(std::move(change));
     }
 
