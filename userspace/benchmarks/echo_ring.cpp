@@ -6,35 +6,20 @@
 
 namespace ublk::benchmark {
 
-namespace {
-
-enum Index : std::size_t { sq_head, sq_tail, cq_head, cq_tail, cq_flags };
-
-} // namespace
+using test::RingMemory;
 
 EchoRing::EchoRing(unsigned entries, unsigned depth, unsigned bytes, std::uint64_t answers)
-    : submissions_(entries), completions_(std::size_t{2} * entries), descriptors_(depth),
-      bytes_(bytes), remaining_(answers) {
+    : memory_(entries), descriptors_(depth), bytes_(bytes), remaining_(answers) {
     for (ublksrv_io_desc& descriptor : descriptors_) {
         descriptor.op_flags = UBLK_IO_OP_READ;
         descriptor.nr_sectors = bytes / 512;
     }
-    ring_.sq.khead = &indices_[sq_head];
-    ring_.sq.ktail = &indices_[sq_tail];
-    ring_.sq.sqes = submissions_.data();
-    ring_.sq.ring_entries = entries;
-    ring_.sq.ring_mask = entries - 1;
-    ring_.cq.khead = &indices_[cq_head];
-    ring_.cq.ktail = &indices_[cq_tail];
-    ring_.cq.kflags = &indices_[cq_flags];
-    ring_.cq.cqes = completions_.data();
-    ring_.cq.ring_entries = 2 * entries;
-    ring_.cq.ring_mask = 2 * entries - 1;
+    memory_.give_to(ring_);
 }
 
 int EchoRing::enter(unsigned) noexcept {
-    while (indices_[sq_head] != ring_.sq.sqe_tail)
-        execute(submissions_[indices_[sq_head]++ & ring_.sq.ring_mask]);
+    while (memory_.indices[RingMemory::sq_head] != ring_.sq.sqe_tail)
+        execute(memory_.submissions[memory_.indices[RingMemory::sq_head]++ & ring_.sq.ring_mask]);
     return 0;
 }
 
@@ -65,9 +50,9 @@ void EchoRing::answer(const io_uring_sqe& sqe) noexcept {
 }
 
 void EchoRing::post(std::uint64_t user_data, int result) noexcept {
-    const unsigned tail = indices_[cq_tail]++;
-    completions_[tail & ring_.cq.ring_mask].user_data = user_data;
-    completions_[tail & ring_.cq.ring_mask].res = result;
+    const unsigned tail = memory_.indices[RingMemory::cq_tail]++;
+    memory_.completions[tail & ring_.cq.ring_mask].user_data = user_data;
+    memory_.completions[tail & ring_.cq.ring_mask].res = result;
 }
 
 } // namespace ublk::benchmark

@@ -4,11 +4,11 @@
 #ifndef UBLK_BENCHMARKS_ECHO_RING_H
 #define UBLK_BENCHMARKS_ECHO_RING_H
 
-#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
 
+#include "support/ring_memory.h"
 #include "uapi.h"
 #include "uring.h"
 
@@ -33,10 +33,8 @@ private:
     void answer(const io_uring_sqe& sqe) noexcept;
     void post(std::uint64_t user_data, int result) noexcept;
 
-    std::vector<io_uring_sqe> submissions_;
-    std::vector<io_uring_cqe> completions_;
+    test::RingMemory memory_;
     std::vector<ublksrv_io_desc> descriptors_;
-    std::array<unsigned, 5> indices_{}; // heads and tails that the ring's pointers refer to
     unsigned bytes_;
     std::uint64_t remaining_;
     std::uint64_t wrong_ = 0;
