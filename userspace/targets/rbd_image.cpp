@@ -4,13 +4,16 @@
 #include "rbd_image.h"
 
 #include <array>
+#include <atomic>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 #include <cstdlib>
 #include <future>
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <pthread.h>
@@ -42,6 +45,31 @@ private:
     sigset_t before_{};
 };
 
+// Threads of `within` that have not ended.
+std::atomic<unsigned> running_threads{0};
+
+class RunningThread {
+public:
+    RunningThread() noexcept { ++running_threads; }
+    RunningThread(RunningThread&& other) noexcept : counts_(std::exchange(other.counts_, false)) {}
+    RunningThread(const RunningThread&) = delete;
+    RunningThread& operator=(const RunningThread&) = delete;
+    RunningThread& operator=(RunningThread&&) = delete;
+    ~RunningThread() { running_threads -= counts_ ? 1 : 0; }
+
+private:
+    bool counts_ = true;
+};
+
+// exit() destroys what is static, that of librados too, whose threads crash then if they are still
+// waiting for a cluster.
+void leave_at_once_if_somebody_is_late(int status, void*) {
+    if (running_threads == 0)
+        return;
+    std::fflush(nullptr);
+    ::_exit(status);
+}
+
 // Runs `function` on a thread of its own, which is nobody's but its own if it is late: then there
 // is no value, and what it returns is destroyed by that thread. All threads of librbd descend from
 // such ones, and inherit from them: signals are for those who wait for them, and nobody who serves
@@ -54,7 +82,9 @@ auto within(std::chrono::nanoseconds limit, Function function)
     auto outcome = promise.get_future();
     try {
         const SignalsBlocked blocked;
-        std::thread{[function = std::move(function), promise = std::move(promise)]() mutable {
+        // Destroyed last, after what nobody waits for.
+        std::thread{[running = RunningThread{}, function = std::move(function),
+                     promise = std::move(promise)]() mutable {
             ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
             ::pthread_setname_np(::pthread_self(), "ublk-rbd");
             promise.set_value(function());
@@ -63,8 +93,11 @@ auto within(std::chrono::nanoseconds limit, Function function)
         return Value{Error{error.code().value(), "start a thread for librbd",
                            "raise the limit of threads: pids.max of the cgroup, ulimit -u"}};
     }
-    if (outcome.wait_for(limit) != std::future_status::ready)
+    if (outcome.wait_for(limit) != std::future_status::ready) {
+        // What is registered later is called earlier: before all that the library has registered.
+        ::on_exit(leave_at_once_if_somebody_is_late, nullptr);
         return std::nullopt;
+    }
     return outcome.get();
 }
 

@@ -74,6 +74,20 @@ protected:
         EXPECT_TRUE(target) << target.error().message();
         return target ? *std::move(target) : nullptr;
     }
+    // This program once more, for one test that is only run so.
+    static pid_t start_again(const std::string& test, const std::string& image) {
+        const std::string variable =
+            std::string(hold_variable) + "=" + image + " " + cluster_->conf();
+        std::string filter = "--gtest_filter=*" + test;
+        std::vector<char*> environment{const_cast<char*>(variable.c_str()), nullptr};
+        std::vector<char*> arguments{const_cast<char*>("again"), filter.data(),
+                                     const_cast<char*>("--gtest_also_run_disabled_tests"), nullptr};
+        pid_t process = 0;
+        EXPECT_EQ(::posix_spawn(&process, "/proc/self/exe", nullptr, nullptr, arguments.data(),
+                                environment.data()),
+                  0);
+        return process;
+    }
     // The one line that a user gets, which is all that is said.
     std::string refusal(const std::vector<std::string>& words, int code) {
         testing::internal::CaptureStderr();
@@ -350,15 +364,7 @@ TEST_F(RbdTarget, DISABLED_HoldsAnImage) {
 
 TEST_F(RbdTarget, LockOfAKilledOwnerIsTakenOver) {
     const std::string image = make_image();
-    const std::string variable = std::string(hold_variable) + "=" + image + " " + cluster_->conf();
-    std::vector<char*> environment{const_cast<char*>(variable.c_str()), nullptr};
-    std::vector<char*> arguments{const_cast<char*>("owner"),
-                                 const_cast<char*>("--gtest_filter=*DISABLED_HoldsAnImage"),
-                                 const_cast<char*>("--gtest_also_run_disabled_tests"), nullptr};
-    pid_t owner = 0;
-    ASSERT_EQ(::posix_spawn(&owner, "/proc/self/exe", nullptr, nullptr, arguments.data(),
-                            environment.data()),
-              0);
+    const pid_t owner = start_again("DISABLED_HoldsAnImage", image);
     const std::string held = cluster_->conf() + ".held";
     for (const auto until = Clock::now() + 30s;
          !std::filesystem::exists(held) && Clock::now() < until;)
@@ -467,6 +473,30 @@ TEST_F(RbdTarget, StopsWhileNothingAnswers) {
     EXPECT_THAT(testing::internal::GetCapturedStderr(), HasSubstr("does not answer"));
     target.reset();
     cluster_->signal_osds(SIGCONT);
+}
+
+// What the threads of the library use is destroyed by exit(), like all that is static.
+TEST_F(RbdTarget, DISABLED_EndsWhileNothingAnswers) {
+    if (!std::getenv(hold_variable))
+        GTEST_SKIP() << "only of use to EndsCleanlyWhileNothingAnswers";
+    const std::string words = std::getenv(hold_variable);
+    const auto at = words.find(' ');
+    static const std::string destroyed = words.substr(at + 1) + ".destroyed";
+    ASSERT_EQ(std::atexit([] { std::ofstream(destroyed) << "yes"; }), 0);
+    const auto target = test::create_target(
+        "rbd",
+        {"image=" + words.substr(0, at), "conf=" + words.substr(at + 1), "timeout=1s"});
+    std::exit(target ? 0 : 7);
+}
+
+TEST_F(RbdTarget, EndsCleanlyWhileNothingAnswers) {
+    const std::string image = make_image();
+    cluster_->signal_osds(SIGSTOP);
+    int status = -1;
+    EXPECT_GT(::waitpid(start_again("DISABLED_EndsWhileNothingAnswers", image), &status, 0), 0);
+    cluster_->signal_osds(SIGCONT);
+    EXPECT_EQ(WIFEXITED(status) ? WEXITSTATUS(status) : -1, 7);
+    EXPECT_FALSE(std::filesystem::exists(cluster_->conf() + ".destroyed"));
 }
 
 TEST_F(RbdTarget, ThreadsOfTheLibraryTakeNoSignals) {
