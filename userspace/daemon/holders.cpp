@@ -83,14 +83,22 @@ void add_mounts(const Paths& paths, const std::vector<Node>& nodes, std::vector<
     }
 }
 
-void add_swap(const Paths& paths, const std::vector<Node>& nodes, std::vector<Holder>& holders) {
+// Those of the nodes that are swaps.
+std::vector<std::string> swaps_among(const Paths& paths, const std::vector<Node>& nodes) {
+    std::vector<std::string> found;
     auto swaps = read_file(paths.proc + "/swaps");
     std::istringstream lines(swaps ? *swaps : "");
     for (std::string line; std::getline(lines, line);) {
         const std::string path = line.substr(0, line.find_first_of(" \t"));
         if (is_one_of(nodes, path))
-            holders.push_back({"used as swap", "swapoff " + path});
+            found.push_back(path);
     }
+    return found;
+}
+
+void add_swap(const Paths& paths, const std::vector<Node>& nodes, std::vector<Holder>& holders) {
+    for (const std::string& path : swaps_among(paths, nodes))
+        holders.push_back({"used as swap", "swapoff " + path});
 }
 
 // With who uses it, so that the way out can begin there. What lies on top of such a device in turn
@@ -207,6 +215,16 @@ std::vector<Holder> find_lasting_holders(const Paths& paths, int number, Deadlin
         static_cast<void>(ProcessHandle(found.probes.front())
                               .wait_until_gone(std::min(deadline, Clock::now() + longest_look)));
     }
+}
+
+std::vector<std::string> find_mounts_of(const Paths& paths, int number, pid_t process) {
+    const auto points = mount_points(fmt::format("{}/{}/mountinfo", paths.proc, process),
+                                     disk_and_partitions(paths, number));
+    return {points.begin(), points.end()};
+}
+
+bool is_swap(const Paths& paths, int number) {
+    return !swaps_among(paths, disk_and_partitions(paths, number)).empty();
 }
 
 std::vector<Holder> find_stacked_devices(const Paths& paths, int number) {

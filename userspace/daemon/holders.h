@@ -31,6 +31,13 @@ std::vector<Holder> find_holders(const Paths& paths, int number);
 // them is still there at the deadline counts, too.
 std::vector<Holder> find_lasting_holders(const Paths& paths, int number, Deadline deadline);
 
+// Where the disk or one of its partitions is mounted in the mount namespace of that process,
+// sorted.
+std::vector<std::string> find_mounts_of(const Paths& paths, int number, pid_t process);
+
+// Whether the disk or one of its partitions is a swap.
+bool is_swap(const Paths& paths, int number);
+
 // Devices of the device mapper and others on top of the disk, which stay when it goes.
 std::vector<Holder> find_stacked_devices(const Paths& paths, int number);
 

@@ -10,11 +10,11 @@
 #include <linux/io_uring.h>
 #include <nlohmann/json.hpp>
 #include <sys/syscall.h>
-#include <sys/utsname.h>
 #include <ublk/control.h>
 #include <ublk/unique_fd.h>
 #include <unistd.h>
 
+#include "driver_origin.h"
 #include "features.h"
 #include "file.h"
 #include "output.h"
@@ -27,26 +27,13 @@ using nlohmann::ordered_json;
 
 namespace {
 
-// The kernel marks modules from outside its tree with an O.
-std::string origin_of_module(const std::string& module) {
-    if (read_word(module + "/initstate").empty())
-        return "built in";
-    return read_word(module + "/taint").find('O') == std::string::npos ? "in-tree module"
-                                                                       : "out-of-tree module";
-}
-
 ordered_json driver_facts(const Paths& paths, std::uint64_t mask) {
     const std::string module = paths.sys + "/module/ublk_drv";
-    return {{"origin", origin_of_module(module)},
+    return {{"origin", origin_of_driver(paths)},
             {"version", read_word(module + "/version")},
             {"srcversion", read_word(module + "/srcversion")},
             {"mask", fmt::format("{:#x}", mask)},
             {"features", names_of_features(mask)}};
-}
-
-std::string kernel_release() {
-    utsname name{};
-    return ::uname(&name) == 0 ? name.release : "";
 }
 
 UniqueFd try_ring(unsigned flags) {

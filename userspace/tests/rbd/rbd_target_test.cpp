@@ -484,8 +484,7 @@ TEST_F(RbdTarget, DISABLED_EndsWhileNothingAnswers) {
     static const std::string destroyed = words.substr(at + 1) + ".destroyed";
     ASSERT_EQ(std::atexit([] { std::ofstream(destroyed) << "yes"; }), 0);
     const auto target = test::create_target(
-        "rbd",
-        {"image=" + words.substr(0, at), "conf=" + words.substr(at + 1), "timeout=1s"});
+        "rbd", {"image=" + words.substr(0, at), "conf=" + words.substr(at + 1), "timeout=1s"});
     std::exit(target ? 0 : 7);
 }
 
