@@ -30,7 +30,7 @@ std::string_view meaning(Exit exit) {
     case Exit::timeout:
         return "timed out";
     case Exit::partial:
-        return "list, --all: some devices failed";
+        return "list, reclaim, --all: some devices failed";
     }
     return "";
 }

@@ -54,6 +54,7 @@ std::unique_ptr<Verb> make_stats();
 std::unique_ptr<Verb> make_stop();
 std::unique_ptr<Verb> make_quiesce();
 std::unique_ptr<Verb> make_recover();
+std::unique_ptr<Verb> make_reclaim();
 std::unique_ptr<Verb> make_doctor();
 std::unique_ptr<Verb> make_features();
 std::unique_ptr<Verb> make_targets();
