@@ -11,7 +11,7 @@ PACKAGES_build=(build-essential bc cmake ninja-build pkg-config python3 clang
 # What runs in the guest comes from the machine too, its root file system being the guest's.
 # shellcheck disable=SC2034
 PACKAGES_vm=(busybox-static cpio kmod udev xz-utils zstd e2fsprogs util-linux iproute2 procps
-    fio fdisk jq strace bpftrace xfsprogs btrfs-progs dmsetup)
+    fio fdisk jq strace bpftrace xfsprogs btrfs-progs dmsetup zsh fish)
 
 # shellcheck disable=SC2034
 PACKAGES_toolchain=(kmod util-linux xz-utils zstd)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd add`: makes a device from a target and leaves a server behind.
 #include <cerrno>
+#include <initializer_list>
 #include <map>
 #include <optional>
 #include <string>
@@ -9,6 +10,7 @@
 #include <fmt/format.h>
 #include <ublk/control.h>
 #include <ublk/options.h>
+#include <ublk/recovery.h>
 
 #include "../targets/registry.h"
 #include "names.h"
@@ -81,6 +83,13 @@ Result<std::uint32_t> size_or_zero(std::string_view option,
     return static_cast<std::uint32_t>(*size);
 }
 
+template <typename Mode> std::vector<std::string> names_of(std::initializer_list<Mode> modes) {
+    std::vector<std::string> names;
+    for (const Mode mode : modes)
+        names.emplace_back(name_of(mode));
+    return names;
+}
+
 class Add final : public Verb {
 public:
     std::string_view name() const override { return "add"; }
@@ -102,14 +111,18 @@ public:
         arguments.option("--physical-block-size", "BYTES", physical_block_size_,
                          "physical block size");
         arguments.option("--max-io", "BYTES", max_io_, "longest read or write");
-        arguments.option("--copy", "MODE", copy_,
+        arguments.choice("--copy", "MODE", copy_,
                          "how data get to the server and back: auto, driver, user, zero or shmem "
-                         "(default auto)");
+                         "(default auto)",
+                         names_of({CopyMode::automatic, CopyMode::driver, CopyMode::user,
+                                   CopyMode::zero, CopyMode::shmem}));
         arguments.option("--shmem", "FILE", shared_file_,
                          "memory to share with users of the disk, for --copy=shmem");
-        arguments.option("--recovery", "MODE", recovery_,
-                         "what becomes of the disk without its server: off, queue, reissue or fail "
-                         "(default off)");
+        arguments.choice(
+            "--recovery", "MODE", recovery_,
+            "what becomes of the disk without its server: off, queue, reissue or fail "
+            "(default off)",
+            names_of({Recovery::off, Recovery::queue, Recovery::reissue, Recovery::fail}));
         arguments.flag("-r,--read-only", read_only_, "refuse to write");
         arguments.flag("--foreground", foreground_, "serve in this process, until Ctrl-C");
     }
