@@ -19,6 +19,7 @@
 
 #include "claims.h"
 #include "device.h"
+#include "disk_name.h"
 #include "mounts.h"
 #include "names.h"
 #include "output.h"
@@ -157,6 +158,7 @@ ServerRecord record_of(const ServeRequest& request, const BackingRecord& backing
     record.shared_file = request.shared_file;
     record.backing = backing;
     record.filters = request.stack.filters;
+    record.name = request.name;
     return record;
 }
 
@@ -177,7 +179,9 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
     options.before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
         record.number = info.number;
         record.copy = copy;
-        return state.write(record);
+        return state.write(record, [&] {
+            return check_name_is_free(paths, record.name, record.number, exists_in_driver());
+        });
     };
     auto server = Server::start(std::move(target), options);
     if (!server) {

@@ -40,6 +40,7 @@ static std::string encode(const ServerRecord& record) {
     json["shmem"] = record.shared_file;
     add_to_json(json, record.backing);
     json["filters"] = filters_json(record.filters);
+    json["name"] = record.name;
     return document_to_text(std::move(json)).dump(2) + "\n";
 }
 
@@ -67,6 +68,7 @@ static std::optional<ServerRecord> decode(const std::string& text) {
             record.filters.push_back(
                 {filter.at("name").get<std::string>(),
                  filter.at("options").get<std::map<std::string, std::string>>()});
+        record.name = json.value("name", std::string{}); // younger
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;
@@ -114,12 +116,15 @@ Result<void> StateDirectory::create() const {
     return {};
 }
 
-Result<void> StateDirectory::write(const ServerRecord& record) const {
+Result<void> StateDirectory::write(const ServerRecord& record,
+                                   const std::function<Result<void>()>& allow) const {
     const std::string path = file(record.number);
     const std::string fresh = fmt::format("{}/.{}.json.new", path_, record.number);
     const auto lock = lock_directory(path_);
     if (!lock)
         return lock.error();
+    if (auto allowed = allow(); !allowed)
+        return allowed;
 
     auto written = write_file(fresh, encode(record));
     if (written && ::rename(fresh.c_str(), path.c_str()) < 0)

@@ -5,6 +5,7 @@
 #define UBLKD_STATE_H
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -32,6 +33,7 @@ struct ServerRecord {
     std::string shared_file{}; // of memory shared with users; empty: none
     BackingRecord backing{};
     std::vector<targets::Layer> filters{}; // in front of the target, outermost first
+    std::string name{};                    // that its user gave it; empty: none
 };
 
 // [{"name", "options"}]
@@ -47,7 +49,11 @@ public:
     const std::string& path() const { return path_; }
 
     Result<void> create() const;
-    Result<void> write(const ServerRecord& record) const;
+    // Whether it may be written is asked under the lock, so that of two who ask the same the second
+    // sees the first's record.
+    Result<void> write(
+        const ServerRecord& record,
+        const std::function<Result<void>()>& allow = [] { return Result<void>{}; }) const;
 
     // Nothing when there is no file; an error when it is not one of ours.
     Result<std::optional<ServerRecord>> read(int number) const;

@@ -13,6 +13,7 @@
 #include <ublk/recovery.h>
 
 #include "../targets/registry.h"
+#include "disk_name.h"
 #include "names.h"
 #include "number.h"
 #include "serve.h"
@@ -104,6 +105,8 @@ public:
                           "filters");
         arguments.option("-n,--number", "N", number_,
                          "make /dev/ublkbN (default: the first free one)");
+        arguments.option("--name", "NAME", name_,
+                         "also /dev/disk/by-id/ublk-NAME, and the serial number that lsblk shows");
         arguments.option("-q,--queues", "N", queues_,
                          "hardware queues, each with a thread (default 1)");
         arguments.option("-d,--depth", "N", depth_, "requests in flight per queue (default 128)");
@@ -191,6 +194,9 @@ private:
         auto server = server_options();
         if (!server)
             return server.error();
+        auto name = name_ ? parse_disk_name(*name_) : std::string{};
+        if (!name)
+            return name.error();
         auto shared_file = shared_file_ ? absolute_name("--shmem", *shared_file_) : std::string{};
         if (!shared_file)
             return shared_file.error();
@@ -198,7 +204,7 @@ private:
         if (!filters)
             return filters.error();
         targets::Stack stack{{target_, split(*words)}, {}, *std::move(filters)};
-        return ServeRequest{std::move(stack), *geometry, *server, *shared_file};
+        return ServeRequest{std::move(stack), *geometry, *server, *shared_file, *name};
     }
 
     Result<std::vector<targets::Layer>> parse_filters() const {
@@ -268,6 +274,7 @@ private:
     std::string target_;
     std::vector<std::string> words_;
     std::vector<std::string> filters_;
+    std::optional<std::string> name_;
     std::optional<std::string> number_;
     std::optional<std::string> queues_;
     std::optional<std::string> depth_;

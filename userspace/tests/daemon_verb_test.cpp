@@ -65,6 +65,7 @@ TEST_F(CommandLine, WrongUsageIsOneLineThatSaysWhatIsWrong) {
     expect_usage_error({"add", "null", "--recovery", "on"}, "off, queue, reissue, fail");
     expect_usage_error({"add", "null", "--copy", "fast"}, "driver, user, zero, shmem");
     expect_usage_error({"add", "null", "--shmem", "/proc/self/status"}, "/dev/shm");
+    expect_usage_error({"add", "null", "--name", "a b"}, "--name=a b");
     expect_usage_error({"add", "null", "--filter"}, "--filter");
     expect_usage_error({"add", "null", "--filter", "delay:read=fast"}, "delay: option read=fast");
     expect_usage_error({"add", "null", "--filter", "delay:reed=1s"}, "known options: read");
