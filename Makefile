@@ -72,17 +72,15 @@ install: module install-userspace ## install into DESTDIR and PREFIX
 	$(if $(DESTDIR),,depmod $(module_release))
 
 install-userspace: userspace ## install all but the module
-	$(INSTALL) -D -m 755 $(ROOT)/userspace/ublkd $(DESTDIR)$(PREFIX)/sbin/ublkd
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/include/ublk $(DESTDIR)$(PREFIX)/lib
-	$(INSTALL) -m 644 $(ROOT)/userspace/include/ublk/*.h $(DESTDIR)$(PREFIX)/include/ublk
-	$(INSTALL) -m 644 $(RELEASE)/userspace/lib/libublk.a $(DESTDIR)$(PREFIX)/lib
-	$(INSTALL) -d $(DESTDIR)$(PREFIX)/lib/pkgconfig
-	sed 's|^prefix=.*|prefix=$(PREFIX)|; s|^libdir=.*|libdir=$${prefix}/lib|' \
-		$(RELEASE)/userspace/lib/ublk.pc >$(DESTDIR)$(PREFIX)/lib/pkgconfig/ublk.pc
+	cmake -DCMAKE_INSTALL_PREFIX=$(PREFIX) $(RELEASE) >/dev/null
+	DESTDIR=$(DESTDIR) cmake --install $(RELEASE)
+
+deb: ## build the Debian packages, build/deb/*.deb
+	$(ROOT)/scripts/build-packages
 
 clean: ## remove everything the build made
 	$(MAKE) --no-print-directory -C $(ROOT)/kernel clean
 	$(RM) -r $(ROOT)/build $(ROOT)/userspace/ublkd
 
-.PHONY: all help module programs userspace asan clang unit tools demo check check-full patch install \
+.PHONY: all help module programs userspace asan clang unit tools demo check check-full patch install deb \
 	install-userspace clean

@@ -22,6 +22,12 @@ PACKAGES_check=(clang-format clang-tidy sparse shellcheck spin git patch perl py
 # shellcheck disable=SC2034
 PACKAGES_upstream=(build-essential fio fdisk e2fsprogs util-linux udev unifdef patch)
 
+# For building Debian packages, and for looking at what came of it.
+# shellcheck disable=SC2034
+PACKAGES_packages=(build-essential cmake ninja-build pkg-config python3 debhelper dh-dkms dpkg-dev
+    lintian man-db mmdebstrap liburing-dev libfmt-dev libcli11-dev nlohmann-json3-dev libmount-dev
+    libudev-dev)
+
 # For building a kernel.
 # shellcheck disable=SC2034
 PACKAGES_debug=(build-essential bc bison flex libelf-dev kmod xz-utils)
