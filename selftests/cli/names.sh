@@ -63,6 +63,9 @@ udevadm settle --timeout=20 || fail "udev reads a disk that it has not seen befo
 expect_property "$dev" SYSTEMD_READY 0
 link_leads_to "$link" "$dev" || fail "a disk without a server has no link"
 run_expect 0 ublkd recover "$dev"
+# The kernel's own driver does not tell udev of servers; there somebody else has to.
+[ "${UBLK_DRIVER:-ours}" != in-tree ] ||
+    udevadm trigger --action=change "/sys/block/${dev#/dev/}"
 wait_until 20 is_ready_again "$dev" || fail "not ready with a server: $(udevadm info "$dev")"
 [ "$(ublkd show "$dev" --json | jq -r .name)" = data ] || fail "the next server has lost the name"
 del_dev "$dev"
