@@ -76,6 +76,7 @@ install-userspace: userspace ## install all but the module
 	DESTDIR=$(DESTDIR) cmake --install $(RELEASE)
 
 deb: ## build the Debian packages, build/deb/*.deb
+	$(ROOT)/scripts/setup packages
 	$(ROOT)/scripts/build-packages
 
 clean: ## remove everything the build made
