@@ -27,7 +27,10 @@ has_its_filters() {
 }
 has_its_filters added
 run_expect 0 ublkd show "$dev"
-grep -qE '^filters +readonly offset:start=1M$' <<<"$OUT" || fail "show: $OUT"
+drawn=$(sed -n '/^stack /,/^[^s ]/{s/^stack//;s/^ *//;p}' <<<"$OUT" | head -n 3)
+[ "$drawn" = "readonly
+offset start=1M
+loop file=$image direct=yes" ] || fail "show draws: $drawn"
 run_expect 0 ublkd quiesce "$dev"
 run_expect 0 ublkd recover "$dev"
 has_its_filters recovered

@@ -52,6 +52,7 @@ kill_caller() {
 # A server in the foreground, all its threads. One that gets so far is told to end by del.
 kill_server() {
     local job
+    : >"$UBLK_TEST_DIR/out" # what the last one printed would be taken for this one's
     traced -f "$@" >"$UBLK_TEST_DIR/out" 2>"$UBLK_TEST_DIR/err" &
     job=$!
     wait_until 60 has_printed_or_ended "$job" || fail "$moment: $* neither serves nor ends"

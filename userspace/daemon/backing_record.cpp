@@ -18,8 +18,8 @@ using nlohmann::ordered_json;
 
 namespace {
 
-constexpr std::array<std::string_view, 2> kinds{"file", "disk"};
-constexpr std::array<std::string_view, 3> accesses{"reads", "writes", "shares"};
+constexpr std::array<std::string_view, 3> kinds{"file", "disk", "remote"};
+constexpr std::array<std::string_view, 4> accesses{"reads", "writes", "shares", "appends"};
 
 template <class Value, std::size_t count>
 Value value_of(const std::string& name, const std::array<std::string_view, count>& names,
@@ -111,6 +111,8 @@ BackingRecord backing_from_json(const ordered_json& json) {
 }
 
 std::string describe_identity(const Identity& identity) {
+    if (identity.kind == Identity::Kind::remote)
+        return identity.handle;
     const std::string device = fmt::format("{}:{}", major(identity.device), minor(identity.device));
     if (identity.kind == Identity::Kind::file)
         return fmt::format("file {} inode {}", device, identity.number);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Compares backings with those of all records.
+// Compares backings with those of the records that the index names.
 #include "claims.h"
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <memory>
 
 #include <fmt/format.h>
@@ -11,6 +12,8 @@
 #include <ublk/recovery.h>
 
 #include "../targets/identity.h"
+#include "backing_index.h"
+#include "disk_name.h"
 #include "file.h"
 #include "process.h"
 
@@ -20,14 +23,13 @@ namespace {
 
 using Access = BackingUse::Access;
 
-// Two volumes of a group are somewhere on the same disk, each with a place of its own.
 bool meet(const Identity& one, const Identity& other) {
-    if (!targets::same_thing(one, other) || (one.somewhere && other.somewhere))
-        return false;
-    return targets::overlap(one, other);
+    return may_meet(one, other) && targets::overlap(one, other);
 }
 
-bool may_go_together(Access one, Access other) { return one == other && one != Access::writes; }
+bool may_go_together(Access one, Access other) {
+    return one == other && (one == Access::reads || one == Access::shares);
+}
 
 bool conflict(const BackingUse& one, const BackingUse& other) {
     return !may_go_together(one.access, other.access) &&
@@ -58,6 +60,14 @@ Error taken(const BackingUse& wanted, const ServerRecord& holder, const DeviceIn
     return Error{EBUSY, wanted.name, hint};
 }
 
+// Of which a next server must find the same.
+std::vector<BackingUse> lasting_uses(const std::vector<BackingUse>& uses) {
+    std::vector<BackingUse> lasting;
+    std::copy_if(uses.begin(), uses.end(), std::back_inserter(lasting),
+                 [](const BackingUse& use) { return use.access != Access::appends; });
+    return lasting;
+}
+
 // Whether what was opened is what was opened before. The number of a file system changes when it is
 // mounted again; that of a file and its handle do not.
 bool is_still(const Identity& before, const Identity& now) {
@@ -69,6 +79,17 @@ bool is_still(const Identity& before, const Identity& now) {
     return targets::same_thing(before, elsewhere) && before.start == now.start;
 }
 
+std::string_view word_for(Identity::Kind kind) {
+    switch (kind) {
+    case Identity::Kind::disk:
+        return "disk";
+    case Identity::Kind::remote:
+        return "remote disk";
+    default:
+        return "file";
+    }
+}
+
 // The driver removes a disk that cannot be recovered soon after its server's death.
 bool may_write_again(const DeviceInfo& device) {
     const bool has_server = device.server > 0 && ProcessHandle(device.server).alive();
@@ -76,12 +97,18 @@ bool may_write_again(const DeviceInfo& device) {
            (recovery_of(device.features) != Recovery::off && device.state != DeviceState::dead);
 }
 
+// Its disk may be about to be made.
+bool is_running(const Paths& paths, const ProcessIdentity& server) {
+    const ProcessHandle handle(server.pid); // before the look, so that it is of the same process
+    return handle.alive() && identify_process(paths, server.pid) == server;
+}
+
 } // namespace
 
-FindDevice find_in_driver() {
+FindDevice find_in_driver(const Paths& paths) {
     // Only who finds something asks the driver.
     auto control = std::make_shared<std::optional<Control>>();
-    return [control](const ServerRecord& record) -> std::optional<DeviceInfo> {
+    return [control, paths](const ServerRecord& record) -> std::optional<DeviceInfo> {
         if (!*control) {
             auto opened = Control::open();
             if (!opened)
@@ -89,7 +116,9 @@ FindDevice find_in_driver() {
             *control = *std::move(opened);
         }
         auto info = (*control)->info(record.number);
-        if (!info || info->mark != record.mark || !may_write_again(*info))
+        if (!info || info->mark != record.mark)
+            return std::nullopt;
+        if (!may_write_again(*info) && !is_running(paths, record.server))
             return std::nullopt;
         return *info;
     };
@@ -100,7 +129,7 @@ Result<void> check_claims(const Paths& paths, const std::vector<BackingUse>& wan
     if (wanted.empty())
         return {};
     const StateDirectory state(paths);
-    for (const int number : state.numbers()) {
+    for (const int number : state.numbers_near(wanted)) {
         if (number == except)
             continue;
         auto record = state.read(number);
@@ -113,6 +142,13 @@ Result<void> check_claims(const Paths& paths, const std::vector<BackingUse>& wan
                         return taken(use, **record, *device);
     }
     return {};
+}
+
+Result<void> claim(const Paths& paths, const ServerRecord& record, const FindDevice& find) {
+    return StateDirectory(paths).write(record, [&]() -> Result<void> {
+        auto free = check_claims(paths, record.backing.uses, record.number, find);
+        return free ? check_name_is_free(paths, record.name, record.number, find) : free;
+    });
 }
 
 Error explain_busy(Error error, const Paths& paths, const std::vector<std::string>& names,
@@ -128,7 +164,20 @@ Error explain_busy(Error error, const Paths& paths, const std::vector<std::strin
     return free ? error : free.error();
 }
 
-Result<void> check_same(const std::vector<BackingUse>& before, const std::vector<BackingUse>& now) {
+Result<void> check_apart(const std::vector<BackingUse>& uses) {
+    for (std::size_t i = 0; i < uses.size(); ++i)
+        for (std::size_t other = i + 1; other < uses.size(); ++other)
+            if (conflict(uses[i], uses[other]))
+                return Error{EBUSY, uses[i].name,
+                             fmt::format("the same disk has it as {}; give each a file of its own",
+                                         uses[other].name)};
+    return {};
+}
+
+Result<void> check_same(const std::vector<BackingUse>& of_before,
+                        const std::vector<BackingUse>& of_now) {
+    const std::vector<BackingUse> before = lasting_uses(of_before);
+    const std::vector<BackingUse> now = lasting_uses(of_now);
     for (std::size_t i = 0; i < std::min(before.size(), now.size()); ++i) {
         if (before[i].things.empty() || now[i].things.empty())
             continue;
@@ -139,8 +188,7 @@ Result<void> check_same(const std::vector<BackingUse>& before, const std::vector
         return Error{ESTALE, now[i].name,
                      fmt::format("this is another {} than the device had: {}, not {}; put that "
                                  "back, or insist with --other-backing",
-                                 is.kind == Identity::Kind::disk ? "disk" : "file",
-                                 describe_identity(is), describe_identity(was)),
+                                 word_for(is.kind), describe_identity(is), describe_identity(was)),
                      ErrorKind::backend};
     }
     return {};

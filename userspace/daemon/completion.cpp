@@ -8,9 +8,13 @@
 #include <utility>
 
 #include <fmt/format.h>
+#include <ublk/control.h>
 
+#include "../targets/layers.h"
 #include "../targets/registry.h"
 #include "file.h"
+#include "names.h"
+#include "state.h"
 
 namespace ublk::daemon {
 
@@ -97,8 +101,10 @@ private:
             add_names(targets::filters());
         else if (word.name == "DEV")
             add_devices();
+        else if (word.name == "NAME" && !before.empty())
+            add_layers(before.front());
         else if (word.name == "KEY=VALUE" && !before.empty())
-            add_keys(targets::find(before.front()), "", last_);
+            add_keys_behind(before);
         else if (word.name == "SHELL")
             for (std::string& shell : completed_shells())
                 add(std::move(shell), "");
@@ -111,6 +117,10 @@ private:
             add_files(in_front);
         else if (option.unit.starts_with("NAME[:"))
             add_filter(in_front);
+        else if (option.unit.starts_with("'TARGET "))
+            add_names(targets::all()); // what follows is in the same word, quoted
+        else if (option.unit == "LAYER" && !words_before().empty())
+            add_layers(words_before().front());
     }
 
     void add_files(const std::string& in_front) {
@@ -137,13 +147,39 @@ private:
         }
     }
 
+    std::vector<targets::PlacedLayer> layers_of_disk(std::string_view device) const {
+        const auto number = parse_device(device);
+        if (!number)
+            return {};
+        const auto record = StateDirectory(paths_).read(*number);
+        return record && *record ? targets::layers_of((*record)->stack())
+                                 : std::vector<targets::PlacedLayer>{};
+    }
+
+    void add_layers(std::string_view device) {
+        for (const targets::PlacedLayer& layer : layers_of_disk(device)) {
+            const TargetInfo* info = targets::info_of(layer);
+            add(layer.label, info ? info->summary : "");
+        }
+    }
+
+    // Of a target to be, or of a layer that a disk has: TARGET KEY=VALUE..., DEV NAME KEY=VALUE...
+    void add_keys_behind(const std::vector<std::string>& before) {
+        if (description_.words.front().name == "TARGET") {
+            const auto info = targets::find(before.front());
+            return add_keys(info ? *info : nullptr, "", last_);
+        }
+        const auto layers = layers_of_disk(before.front());
+        const auto place = targets::find_layer(layers, before[1]);
+        add_keys(place ? targets::info_of(layers[*place]) : nullptr, "", last_);
+    }
+
     // Of "file=/tm" the key, or a value of it that is known.
-    void add_keys(const Result<const TargetInfo*>& info, const std::string& in_front,
-                  std::string_view typed) {
+    void add_keys(const TargetInfo* info, const std::string& in_front, std::string_view typed) {
         if (!info)
             return;
         const auto equals = typed.find('=');
-        for (const OptionInfo& option : (*info)->options) {
+        for (const OptionInfo& option : info->options) {
             const std::string start = in_front + std::string(option.name) + "=";
             if (equals == std::string_view::npos)
                 add(start, option.help);
@@ -166,8 +202,10 @@ private:
             return;
         }
         const auto last = last_.find_last_of(":,") + 1;
-        add_keys(targets::find_filter(last_.substr(in_front.size(), colon - in_front.size())),
-                 last_.substr(0, last), std::string_view(last_).substr(last));
+        const auto info =
+            targets::find_filter(last_.substr(in_front.size(), colon - in_front.size()));
+        add_keys(info ? *info : nullptr, last_.substr(0, last),
+                 std::string_view(last_).substr(last));
     }
 
     static constexpr auto npos = std::string::npos;

@@ -4,11 +4,11 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <memory>
-#include <optional>
 
 #include <fmt/format.h>
 #include <ublk/control.h>
+
+#include "state.h"
 
 namespace ublk::daemon {
 
@@ -42,22 +42,8 @@ Result<std::string> parse_disk_name(std::string_view text) {
     return std::string(text);
 }
 
-DeviceExists exists_in_driver() {
-    auto control = std::make_shared<std::optional<Control>>();
-    return [control](const ServerRecord& record) {
-        if (!*control) {
-            auto opened = Control::open();
-            if (!opened)
-                return false;
-            *control = *std::move(opened);
-        }
-        const auto info = (*control)->info(record.number);
-        return info && info->mark == record.mark;
-    };
-}
-
 Result<void> check_name_is_free(const Paths& paths, std::string_view name, int number,
-                                const DeviceExists& exists) {
+                                const FindDevice& find) {
     if (name.empty())
         return {};
     const StateDirectory state(paths);
@@ -65,7 +51,7 @@ Result<void> check_name_is_free(const Paths& paths, std::string_view name, int n
         if (other == number)
             continue;
         const auto record = state.read(other);
-        if (record && *record && (*record)->name == name && exists(**record))
+        if (record && *record && (*record)->name == name && find(**record))
             return Error{EEXIST, fmt::format("--name={}", name),
                          fmt::format("{} is called so; use another name, or ublkd del {}",
                                      block_device_path(other), other)};

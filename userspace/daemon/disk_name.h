@@ -5,14 +5,13 @@
 #ifndef UBLKD_DISK_NAME_H
 #define UBLKD_DISK_NAME_H
 
-#include <functional>
 #include <string>
 #include <string_view>
 
 #include <ublk/result.h>
 
+#include "claims.h"
 #include "paths.h"
-#include "state.h"
 
 namespace ublk::daemon {
 
@@ -21,15 +20,10 @@ namespace ublk::daemon {
 // partition does is refused, too.
 Result<std::string> parse_disk_name(std::string_view text);
 
-// Whether the device that a record is about still exists.
-using DeviceExists = std::function<bool(const ServerRecord& record)>;
-// Asks the driver, once there is something to ask.
-DeviceExists exists_in_driver();
-
 // EEXIST if another disk than that of `number` has it. Only under the lock of the records is the
-// answer still true when the record is written: StateDirectory::write().
+// answer still true when the record is written: claim().
 Result<void> check_name_is_free(const Paths& paths, std::string_view name, int number,
-                                const DeviceExists& exists);
+                                const FindDevice& find);
 
 } // namespace ublk::daemon
 

@@ -3,8 +3,10 @@
 #include "mounts.h"
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
+#include <filesystem>
+#include <iterator>
+#include <system_error>
 
 #include <sched.h>
 #include <sys/mount.h>
@@ -18,8 +20,17 @@ static bool lies_below(const std::string& path, const std::string& directory) {
     return directory == "/" || path == directory || path.starts_with(directory + "/");
 }
 
-std::vector<std::string> mounts_to_drop(const std::string& mountinfo, const Paths& paths) {
-    const std::array needed = {paths.dev, paths.proc, paths.sys, paths.state};
+// Where a name leads, of which the end need not exist yet.
+static std::string real_path(const std::string& name) {
+    std::error_code error;
+    const auto real = std::filesystem::weakly_canonical(name, error);
+    return error ? name : real.string();
+}
+
+std::vector<std::string> mounts_to_drop(const std::string& mountinfo, const Paths& paths,
+                                        const std::vector<std::string>& also) {
+    std::vector<std::string> needed{paths.dev, paths.proc, paths.sys, paths.state};
+    std::transform(also.begin(), also.end(), std::back_inserter(needed), real_path);
     std::vector<std::string> points;
     for (const Mount& mount : parse_mountinfo(mountinfo)) {
         const bool holds_needed =
@@ -32,7 +43,7 @@ std::vector<std::string> mounts_to_drop(const std::string& mountinfo, const Path
     return points;
 }
 
-Result<void> leave_mount_namespace(const Paths& paths) {
+Result<void> leave_mount_namespace(const Paths& paths, const std::vector<std::string>& also) {
     if (::unshare(CLONE_NEWNS) < 0)
         return Error{
             errno, "unshare the mount namespace",
@@ -45,7 +56,7 @@ Result<void> leave_mount_namespace(const Paths& paths) {
     if (!mountinfo)
         return mountinfo.error();
     // One below a mount that has gone already, or locked by a container, cannot be dropped.
-    for (const std::string& point : mounts_to_drop(*mountinfo, paths))
+    for (const std::string& point : mounts_to_drop(*mountinfo, paths, also))
         ::umount2(point.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW);
     return {};
 }

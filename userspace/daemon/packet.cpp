@@ -2,7 +2,6 @@
 // Packets of a SOCK_SEQPACKET socket, which keeps their limits.
 #include "packet.h"
 
-#include <array>
 #include <cerrno>
 
 #include <nlohmann/json.hpp>
@@ -29,11 +28,14 @@ Result<std::string> receive_packet(const UniqueFd& socket, Deadline deadline) {
     if (ready == 0)
         return Error{ETIMEDOUT, "wait for the other process"};
 
-    std::array<char, 16384> packet{};
-    ssize_t got = ready < 0 ? -1 : ::recv(socket.get(), packet.data(), packet.size(), 0);
+    // Its length first: the kernel has taken in the whole of it.
+    const ssize_t length = ready < 0 ? -1 : ::recv(socket.get(), nullptr, 0, MSG_PEEK | MSG_TRUNC);
+    std::string packet(length > 0 ? static_cast<std::size_t>(length) : 0, '\0');
+    const ssize_t got =
+        length <= 0 ? length : ::recv(socket.get(), packet.data(), packet.size(), 0);
     if (got <= 0)
         return Error{got < 0 ? errno : EPIPE, "hear from the other process"};
-    return std::string(packet.data(), static_cast<std::size_t>(got));
+    return packet;
 }
 
 json pack_error(const Error& error) {

@@ -19,13 +19,12 @@
 
 #include "claims.h"
 #include "device.h"
-#include "disk_name.h"
 #include "mounts.h"
 #include "names.h"
 #include "output.h"
 #include "process.h"
-#include "questions.h"
 #include "report.h"
+#include "server_commands.h"
 #include "server_socket.h"
 #include "state.h"
 #include "surroundings.h"
@@ -67,9 +66,10 @@ Result<std::shared_ptr<const SharedMemory>> map_shared(const std::string& path) 
     return std::shared_ptr<const SharedMemory>{std::make_shared<SharedMemory>(*std::move(memory))};
 }
 
-// The target has opened its files by their names; from here on only system paths are needed.
-Result<void> leave_surroundings(const Paths& paths) {
-    if (auto left = leave_mount_namespace(paths); !left)
+// The target has opened its files by their names; from here on only system paths are needed, and
+// those that it names.
+Result<void> leave_surroundings(const Paths& paths, const Target& target) {
+    if (auto left = leave_mount_namespace(paths, target.paths()); !left)
         return left;
     if (::chdir("/") < 0)
         return Error{errno, "chdir to /"};
@@ -93,22 +93,21 @@ void tell_of(const std::vector<Error>& missing) {
         print_error_line(error_line("serve", error));
 }
 
-Result<End> run(Server& server, const std::optional<ServerSocket>& socket) {
+Result<End> run(const Served& served, const std::optional<ServerSocket>& socket) {
     if (!socket)
-        return server.run();
-    const auto answer = [&](const nlohmann::json& question) {
-        return answer_question(server, question);
+        return served.server.run();
+    const auto answer = [&](const nlohmann::json& command) {
+        return execute_command(served, command);
     };
-    return server.run({{socket->descriptor(), [&] { socket->answer_one(answer); }}});
+    return served.server.run({{socket->descriptor(), [&] { socket->answer_one(answer); }}});
 }
 
 // A record stays with the device that it describes.
-Result<void> run_to_the_end(Server& server, const ServerRecord& record, const StateDirectory& state,
-                            const std::optional<ServerSocket>& socket) {
-    auto end = run(server, socket);
+Result<void> run_to_the_end(const Served& served, const std::optional<ServerSocket>& socket) {
+    auto end = run(served, socket);
     if (end && *end == End::left)
         return {};
-    state.remove(record.number, record.server);
+    served.state.remove(served.record.number, served.record.server);
     return end ? Result<void>{} : end.error();
 }
 
@@ -118,25 +117,32 @@ Result<BackingRecord> claim_backings(const Paths& paths, const Target& target,
     BackingRecord backing = backing_record_of(target);
     if (!shared_file.empty())
         backing.uses.push_back(use_of_name(shared_file, BackingUse::Access::shares));
-    if (auto free = check_claims(paths, backing.uses, number, find_in_driver()); !free)
+    if (auto apart = check_apart(backing.uses); !apart)
+        return apart.error();
+    if (auto free = check_claims(paths, backing.uses, number, find_in_driver(paths)); !free)
         return free.error();
     return backing;
 }
 
 // Of all targets that have one.
-std::vector<std::string> names_of_backings(const std::map<std::string, std::string>& options) {
-    const auto file = options.find("file");
-    return file == options.end() ? std::vector<std::string>{} : std::vector{file->second};
+std::vector<std::string> names_of_backings(const targets::Stack& stack) {
+    std::vector<std::string> names;
+    const auto file = stack.target.options.find("file");
+    if (file != stack.target.options.end())
+        names.push_back(file->second);
+    for (const targets::Stack& child : stack.children)
+        for (std::string& name : names_of_backings(child))
+            names.push_back(std::move(name));
+    return names;
 }
 
 // Whoever asked for the target knows its name; errors have those of filters in front.
-Result<std::unique_ptr<Target>> make_target(const targets::Stack& stack,
-                                            const GeometryRequest& geometry) {
-    auto target = targets::build(stack, geometry);
+Result<targets::Built> make_target(const targets::Stack& stack, const GeometryRequest& geometry) {
+    auto built = targets::build_layers(stack, geometry);
     const std::string name = stack.target.name + ": ";
-    if (target || !target.error().step.starts_with(name))
-        return target;
-    Error error = target.error();
+    if (built || !built.error().step.starts_with(name))
+        return built;
+    Error error = built.error();
     error.step.erase(0, name.size());
     return error;
 }
@@ -158,14 +164,14 @@ ServerRecord record_of(const ServeRequest& request, const BackingRecord& backing
     record.shared_file = request.shared_file;
     record.backing = backing;
     record.filters = request.stack.filters;
+    record.children = request.stack.children;
     record.name = request.name;
     return record;
 }
 
-Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
-                              std::unique_ptr<Target> target, const BackingRecord& backing,
-                              const Announce& announce) {
-    const std::uint64_t size = target->geometry().size_bytes;
+Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths, targets::Built built,
+                              const BackingRecord& backing, const Announce& announce) {
+    const std::uint64_t size = built.target->geometry().size_bytes;
     ServerOptions options = request.server;
     auto mark = make_mark();
     if (!mark)
@@ -179,11 +185,9 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
     options.before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
         record.number = info.number;
         record.copy = copy;
-        return state.write(record, [&] {
-            return check_name_is_free(paths, record.name, record.number, exists_in_driver());
-        });
+        return claim(paths, record, find_in_driver(paths));
     };
-    auto server = Server::start(std::move(target), options);
+    auto server = Server::start(std::move(built.target), options);
     if (!server) {
         if (record.number >= 0)
             state.remove(record.number, record.server);
@@ -191,15 +195,15 @@ Result<void> bring_up_and_run(const ServeRequest& request, const Paths& paths,
     }
 
     std::optional<ServerSocket> socket;
-    Result<void> result{};
-    if (auto opened = ServerSocket::open(state, record.number); opened)
+    auto result = without_exceptions([&]() -> Result<void> {
+        auto opened = ServerSocket::open(state, record.number);
+        if (!opened)
+            return opened.error();
         socket = *std::move(opened);
-    else
-        result = opened.error();
+        return announce({record.number, record.target, size, record.server.pid});
+    });
     if (result)
-        result = announce({record.number, record.target, size, record.server.pid});
-    if (result)
-        return run_to_the_end(*server, record, state, socket);
+        return run_to_the_end({*server, state, record, std::move(built.layers)}, socket);
     static_cast<void>(server->stop()); // the first error is the one to tell
     state.remove(record.number, record.server);
     return result;
@@ -270,18 +274,16 @@ GeometryRequest as_it_is(const Geometry& disk) {
             disk.size_bytes};
 }
 
-Result<std::unique_ptr<Target>> create_again(const ServerRecord& record, const Geometry& disk) {
-    return make_target({{record.target, record.options}, {}, record.filters}, as_it_is(disk));
+Result<targets::Built> create_again(const ServerRecord& record, const Geometry& disk) {
+    return make_target(record.stack(), as_it_is(disk));
 }
 
 // The kernel closes the ring of a server that was killed some time after its end, and with it the
 // locked backing.
-Result<std::unique_ptr<Target>> create_once_free(const ServerRecord& record, const Geometry& disk) {
+Result<targets::Built> create_once_free(const ServerRecord& record, const Geometry& disk) {
     return retry_until(
         Clock::now() + death_limit, [&] { return create_again(record, disk); },
-        [](const Result<std::unique_ptr<Target>>& target) {
-            return !target && target.error().code == EBUSY;
-        });
+        [](const Result<targets::Built>& built) { return !built && built.error().code == EBUSY; });
 }
 
 std::vector<BackingUse> shared_in(const std::vector<BackingUse>& uses) {
@@ -348,10 +350,10 @@ std::string describe_server(const Paths& paths, const DeviceInfo& info) {
 
 Result<void> serve(const ServeRequest& request, const Paths& paths, const Announce& announce) {
     const std::vector<Error> missing = become_a_service(paths);
-    auto target = make_target(request.stack, request.geometry);
-    if (!target)
-        return explain_busy(target.error(), paths, names_of_backings(request.stack.target.options),
-                            no_device, find_in_driver());
+    auto built = make_target(request.stack, request.geometry);
+    if (!built)
+        return explain_busy(built.error(), paths, names_of_backings(request.stack), no_device,
+                            find_in_driver(paths));
     shed_file_mode();
     ServeRequest complete = request;
     if (!request.shared_file.empty()) {
@@ -365,13 +367,13 @@ Result<void> serve(const ServeRequest& request, const Paths& paths, const Announ
     if (request.server.number >= 0)
         if (auto available = check_number_is_free(paths, request.server.number); !available)
             return available;
-    auto backing = claim_backings(paths, **target, request.shared_file, no_device);
+    auto backing = claim_backings(paths, *built->target, request.shared_file, no_device);
     if (!backing)
         return backing.error();
     print_remarks(request.stack.target.name, *backing);
-    if (auto left = leave_surroundings(paths); !left)
+    if (auto left = leave_surroundings(paths, *built->target); !left)
         return left;
-    return bring_up_and_run(complete, paths, *std::move(target), *backing, [&](const Ready& ready) {
+    return bring_up_and_run(complete, paths, *std::move(built), *backing, [&](const Ready& ready) {
         tell_of(missing);
         return announce(ready);
     });
@@ -384,21 +386,21 @@ Result<void> take_over(int number, BackingWanted wanted, const Paths& paths,
     auto waiting = find_waiting(paths, number);
     if (!waiting)
         return waiting.error();
-    auto target = create_once_free(waiting->record, waiting->disk);
-    if (!target)
-        return explain_busy(target.error(), paths, names_of_backings(waiting->record.options),
-                            number, find_in_driver());
+    auto built = create_once_free(waiting->record, waiting->disk);
+    if (!built)
+        return explain_busy(built.error(), paths, names_of_backings(waiting->record.stack()),
+                            number, find_in_driver(paths));
     ServerRecord record = waiting->record;
-    auto backing = claim_again(paths, record, **target, wanted);
+    auto backing = claim_again(paths, record, *built->target, wanted);
     if (!backing)
         return backing.error();
     print_remarks(record.target, *backing);
     RecoverOptions options;
     options.shared_memory = share_again(record);
     options.mark = record.mark;
-    if (auto left = leave_surroundings(paths); !left)
+    if (auto left = leave_surroundings(paths, *built->target); !left)
         return left;
-    auto server = Server::recover(number, *std::move(target), options);
+    auto server = Server::recover(number, std::move(built->target), options);
     if (!server)
         return server.error();
 
@@ -415,7 +417,7 @@ Result<void> take_over(int number, BackingWanted wanted, const Paths& paths,
         log_failure(opened.error());
     tell_of(missing);
     log_failure(announce({number, record.target, waiting->disk.size_bytes, record.server.pid}));
-    return run_to_the_end(*server, record, state, socket);
+    return run_to_the_end({*server, state, record, std::move(built->layers)}, socket);
 }
 
 } // namespace ublk::daemon

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// One question and one answer per connection.
+// One command and one answer per connection.
 #include "server_socket.h"
 
 #include <cerrno>
@@ -58,10 +58,10 @@ bool may_ask(const UniqueFd& peer) {
            (credentials.uid == 0 || credentials.uid == ::geteuid());
 }
 
-// What is no JSON is no question either, and answered like others that make no sense.
-json decode_question(const std::string& question) {
+// What is no JSON is no command either, and answered like others that make no sense.
+json decode_command(const std::string& command) {
     try {
-        return decode_packet(question);
+        return decode_packet(command);
     } catch (const json::exception&) {
         return {};
     }
@@ -74,8 +74,8 @@ bool has_gone(const UniqueFd& peer) {
     return ::poll(&event, 1, 0) > 0;
 }
 
-std::string reply_to(const std::string& question, const ServerSocket::Answer& answer) {
-    auto answered = answer(decode_question(question));
+std::string reply_to(const std::string& command, const ServerSocket::Answer& answer) {
+    auto answered = answer(decode_command(command));
     return encode_packet(answered ? json{{"answer", *answered}}
                                   : json{{"error", pack_error(answered.error())}});
 }
@@ -100,13 +100,13 @@ void ServerSocket::answer_one(const Answer& answer) const {
     const UniqueFd peer{::accept4(listener_.get(), nullptr, nullptr, SOCK_CLOEXEC)};
     if (!peer || !may_ask(peer))
         return;
-    auto question = receive_packet(peer, Clock::now() + patience);
-    if (question && !has_gone(peer))
-        send_packet(peer, reply_to(*question, answer));
+    auto command = receive_packet(peer, Clock::now() + patience);
+    if (command && !has_gone(peer))
+        send_packet(peer, reply_to(*command, answer));
 }
 
-Result<json> ask_server(const StateDirectory& state, int number, const json& question,
-                        Deadline deadline) {
+Result<json> send_command(const StateDirectory& state, int number, const json& command,
+                          Deadline deadline) {
     auto address = address_of(state, number);
     if (!address)
         return address.error();
@@ -115,7 +115,7 @@ Result<json> ask_server(const StateDirectory& state, int number, const json& que
         return socket.error();
     if (::connect(socket->get(), address->get(), sizeof address->name) < 0)
         return Error{errno, "connect to " + state.socket(number)};
-    if (!send_packet(*socket, encode_packet(question)))
+    if (!send_packet(*socket, encode_packet(command)))
         return Error{EPIPE, "ask the server", "it has just ended: see ublkd list"};
     auto reply = receive_packet(*socket, deadline);
     if (!reply)

@@ -22,8 +22,8 @@ public:
 
     int descriptor() const { return listener_.get(); } // readable when somebody asks
 
-    // Takes one question and sends the answer. Only root and the user of this process are heard.
-    using Answer = std::function<Result<nlohmann::json>(const nlohmann::json& question)>;
+    // Takes one command and sends the answer. Only root and the user of this process are heard.
+    using Answer = std::function<Result<nlohmann::json>(const nlohmann::json& command)>;
     void answer_one(const Answer& answer) const;
 
 private:
@@ -33,8 +33,8 @@ private:
 };
 
 // The server's answer, or its error. Fails with ECONNREFUSED or ENOENT if no server listens.
-Result<nlohmann::json> ask_server(const StateDirectory& state, int number,
-                                  const nlohmann::json& question, Deadline deadline);
+Result<nlohmann::json> send_command(const StateDirectory& state, int number,
+                                    const nlohmann::json& command, Deadline deadline);
 
 } // namespace ublk::daemon
 

@@ -10,9 +10,9 @@
 #include <ublk/unique_fd.h>
 #include <unistd.h>
 
+#include "device_node.h"
 #include "file.h"
 #include "launch.h"
-#include "node.h"
 #include "output.h"
 #include "process.h"
 #include "report.h"
@@ -71,7 +71,7 @@ Result<void> print_ready(const Ready& ready, const Context& context) {
 }
 
 Result<void> wait_until_usable(const Ready& ready, const Context& context) {
-    return wait_for_node(context.paths, ready, Clock::now() + node_limit);
+    return wait_for_device_node(context.paths, ready, Clock::now() + node_limit);
 }
 
 Result<Launched> launch_service(const Service& service, const Context& context, Start start) {

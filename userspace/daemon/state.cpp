@@ -2,6 +2,7 @@
 // Reads, writes and removes the per-device state files.
 #include "state.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 
@@ -14,6 +15,7 @@
 #include <ublk/unique_fd.h>
 #include <unistd.h>
 
+#include "backing_index.h"
 #include "file.h"
 #include "text.h"
 
@@ -23,11 +25,46 @@ using nlohmann::ordered_json;
 
 static constexpr int state_schema = 1;
 
+void ServerRecord::set_stack(const targets::Stack& stack) {
+    target = stack.target.name;
+    options = stack.target.options;
+    children = stack.children;
+    filters = stack.filters;
+}
+
 ordered_json filters_json(const std::vector<targets::Layer>& filters) {
     ordered_json json = ordered_json::array();
     for (const targets::Layer& filter : filters)
         json.push_back({{"name", filter.name}, {"options", filter.options}});
     return json;
+}
+
+ordered_json children_json(const std::vector<targets::Stack>& children) {
+    ordered_json json = ordered_json::array();
+    for (const targets::Stack& child : children)
+        json.push_back({{"target", child.target.name},
+                        {"options", child.target.options},
+                        {"filters", filters_json(child.filters)},
+                        {"children", children_json(child.children)}});
+    return json;
+}
+
+static std::vector<targets::Layer> filters_from_json(const ordered_json& json) {
+    std::vector<targets::Layer> filters;
+    for (const auto& filter : json)
+        filters.push_back({filter.at("name").get<std::string>(),
+                           filter.at("options").get<std::map<std::string, std::string>>()});
+    return filters;
+}
+
+static std::vector<targets::Stack> children_from_json(const ordered_json& json) {
+    std::vector<targets::Stack> children;
+    for (const auto& child : json)
+        children.push_back({{child.at("target").get<std::string>(),
+                             child.at("options").get<std::map<std::string, std::string>>()},
+                            children_from_json(child.at("children")),
+                            filters_from_json(child.at("filters"))});
+    return children;
 }
 
 static std::string encode(const ServerRecord& record) {
@@ -40,6 +77,7 @@ static std::string encode(const ServerRecord& record) {
     json["shmem"] = record.shared_file;
     add_to_json(json, record.backing);
     json["filters"] = filters_json(record.filters);
+    json["children"] = children_json(record.children);
     json["name"] = record.name;
     return document_to_text(std::move(json)).dump(2) + "\n";
 }
@@ -64,15 +102,31 @@ static std::optional<ServerRecord> decode(const std::string& text) {
         record.mark = json.at("mark").get<std::uint64_t>();
         record.shared_file = json.at("shmem").get<std::string>();
         record.backing = backing_from_json(json);
-        for (const auto& filter : json.value("filters", ordered_json::array())) // younger
-            record.filters.push_back(
-                {filter.at("name").get<std::string>(),
-                 filter.at("options").get<std::map<std::string, std::string>>()});
-        record.name = json.value("name", std::string{}); // younger
+        // These are younger than the rest.
+        record.filters = filters_from_json(json.value("filters", ordered_json::array()));
+        record.children = children_from_json(json.value("children", ordered_json::array()));
+        record.name = json.value("name", std::string{});
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;
     }
+}
+
+// Of one that has nothing but the name of its backing there is none.
+static std::set<std::string> index_of(const ServerRecord& record) {
+    if (record.backing.uses.empty() && record.options.contains("file"))
+        return {};
+    return index_names(record.number, record.backing.uses);
+}
+
+// The N of N.json.
+static std::optional<int> number_of_record(std::string_view name) {
+    constexpr std::string_view suffix = ".json";
+    if (!name.ends_with(suffix) || name.starts_with("."))
+        return std::nullopt;
+    name.remove_suffix(suffix.size());
+    auto number = parse_device(name);
+    return number ? std::optional{*number} : std::nullopt;
 }
 
 // Held while a file's owner is checked and the file changed. Whoever can open it could hold all
@@ -116,22 +170,42 @@ Result<void> StateDirectory::create() const {
     return {};
 }
 
-Result<void> StateDirectory::write(const ServerRecord& record,
-                                   const std::function<Result<void>()>& allow) const {
+Result<void> StateDirectory::write(const ServerRecord& record, const Allowed& allowed) const {
     const std::string path = file(record.number);
     const std::string fresh = fmt::format("{}/.{}.json.new", path_, record.number);
     const auto lock = lock_directory(path_);
     if (!lock)
         return lock.error();
-    if (auto allowed = allow(); !allowed)
-        return allowed;
+    if (allowed)
+        if (auto allows = allowed(); !allows)
+            return allows;
 
-    auto written = write_file(fresh, encode(record));
+    // First the index, which may say too much, and never too little.
+    auto written = write_index(record);
+    if (written)
+        written = write_file(fresh, encode(record));
     if (written && ::rename(fresh.c_str(), path.c_str()) < 0)
         written = Error{errno, "rename to " + path};
-    if (!written)
+    if (written)
+        remove_index(record.number, index_of(record));
+    else
         ::unlink(fresh.c_str());
     return written;
+}
+
+Result<void> StateDirectory::write_index(const ServerRecord& record) const {
+    for (const std::string& name : index_of(record))
+        if (auto made = write_file(path_ + "/" + name, ""); !made)
+            return made;
+    return {};
+}
+
+void StateDirectory::remove_index(int number, const std::set<std::string>& except) const {
+    for (const std::string& name : list_directory(path_)) {
+        const auto entry = parse_index_name(name);
+        if (entry && entry->number == number && !except.contains(name))
+            ::unlink((path_ + "/" + name).c_str());
+    }
 }
 
 Result<std::optional<ServerRecord>> StateDirectory::read(int number) const {
@@ -156,20 +230,42 @@ void StateDirectory::remove(int number, const ProcessIdentity& server) const {
     if (record && *record && (*record)->server != server)
         return;
     ::unlink(file(number).c_str());
+    remove_index(number, {});
     ::unlink(log(number).c_str());
     ::unlink(socket(number).c_str());
 }
 
 std::vector<int> StateDirectory::numbers() const {
     std::vector<int> numbers;
-    for (const std::string& name : list_directory(path_)) {
-        std::string_view stem = name;
-        if (!stem.ends_with(".json") || stem.starts_with("."))
-            continue;
-        stem.remove_suffix(5);
-        if (auto number = parse_device(stem))
+    for (const std::string& name : list_directory(path_))
+        if (auto number = number_of_record(name))
             numbers.push_back(*number);
+    return numbers;
+}
+
+std::vector<int> StateDirectory::numbers_near(const std::vector<BackingUse>& uses) const {
+    const auto is_near = [&](const Identity& thing) {
+        return std::any_of(uses.begin(), uses.end(), [&](const BackingUse& use) {
+            return std::any_of(use.things.begin(), use.things.end(),
+                               [&](const Identity& wanted) { return may_meet(thing, wanted); });
+        });
+    };
+    std::vector<int> numbers;
+    std::set<int> indexed;
+    std::set<int> near;
+    for (const std::string& name : list_directory(path_)) {
+        if (auto number = number_of_record(name))
+            numbers.push_back(*number);
+        const auto entry = parse_index_name(name);
+        if (!entry)
+            continue;
+        indexed.insert(entry->number);
+        if (entry->thing && is_near(*entry->thing))
+            near.insert(entry->number);
     }
+    // Whose record is older than the index may be anything.
+    std::erase_if(numbers,
+                  [&](int number) { return indexed.contains(number) && !near.contains(number); });
     return numbers;
 }
 

@@ -8,6 +8,7 @@
 #include <functional>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -32,12 +33,19 @@ struct ServerRecord {
     std::uint64_t mark = 0; // DeviceInfo::mark, which tells this device from others of its number
     std::string shared_file{}; // of memory shared with users; empty: none
     BackingRecord backing{};
-    std::vector<targets::Layer> filters{}; // in front of the target, outermost first
-    std::string name{};                    // that its user gave it; empty: none
+    std::vector<targets::Layer> filters{};  // in front of the target, outermost first
+    std::vector<targets::Stack> children{}; // what the target stands on
+    std::string name{};                     // that its user gave it; empty: none
+
+    // What the disk is made of, and what it is made of by now.
+    targets::Stack stack() const { return {{target, options}, children, filters}; }
+    void set_stack(const targets::Stack& stack);
 };
 
 // [{"name", "options"}]
 nlohmann::ordered_json filters_json(const std::vector<targets::Layer>& filters);
+// [{"target", "options", "filters", "children"}]
+nlohmann::ordered_json children_json(const std::vector<targets::Stack>& children);
 
 class StateDirectory {
 public:
@@ -49,11 +57,10 @@ public:
     const std::string& path() const { return path_; }
 
     Result<void> create() const;
-    // Whether it may be written is asked under the lock, so that of two who ask the same the second
-    // sees the first's record.
-    Result<void> write(
-        const ServerRecord& record,
-        const std::function<Result<void>()>& allow = [] { return Result<void>{}; }) const;
+    // Nobody else writes or removes a record between what `allowed` looks at and the writing. Its
+    // error is the outcome, and nothing is written then.
+    using Allowed = std::function<Result<void>()>;
+    Result<void> write(const ServerRecord& record, const Allowed& allowed = {}) const;
 
     // Nothing when there is no file; an error when it is not one of ours.
     Result<std::optional<ServerRecord>> read(int number) const;
@@ -63,8 +70,14 @@ public:
     void remove(int number, const ProcessIdentity& server) const;
 
     std::vector<int> numbers() const;
+    // Of records that may have something in common with one of these. However many there are, this
+    // looks into none.
+    std::vector<int> numbers_near(const std::vector<BackingUse>& uses) const;
 
 private:
+    Result<void> write_index(const ServerRecord& record) const;
+    void remove_index(int number, const std::set<std::string>& except) const;
+
     std::string path_;
 };
 

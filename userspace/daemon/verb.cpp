@@ -62,9 +62,10 @@ void Arguments::flag(const char* flags, bool& value, const char* help) {
 
 Verbs make_verbs() {
     Verbs verbs;
-    for (auto make : {make_add, make_del, make_list, make_show, make_resize, make_stop,
-                      make_quiesce, make_recover, make_features, make_targets, make_filters,
-                      make_completion, make_help, make_version})
+    for (auto make :
+         {make_add, make_del, make_list, make_show, make_resize, make_filter, make_command,
+          make_stats, make_stop, make_quiesce, make_recover, make_features, make_targets,
+          make_filters, make_completion, make_help, make_version})
         verbs.push_back(make());
     return verbs;
 }

@@ -2,7 +2,6 @@
 // `ublkd add`: makes a device from a target and leaves a server behind.
 #include <cerrno>
 #include <initializer_list>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -29,40 +28,6 @@ constexpr std::uint64_t most_queues = 4096;
 constexpr std::uint64_t most_requests = 4096;
 constexpr std::uint64_t highest_number = (1U << 20) - 1;
 constexpr std::uint64_t largest_geometry_size = 256U << 20;
-
-const OptionInfo* find_option(const TargetInfo& target, std::string_view name) {
-    for (const OptionInfo& option : target.options)
-        if (option.name == name)
-            return &option;
-    return nullptr;
-}
-
-// The server's working directory and descriptors are others.
-Result<std::vector<std::string>> with_lasting_names(const TargetInfo& target,
-                                                    std::vector<std::string> words) {
-    for (std::string& word : words) {
-        const auto equals = word.find('=');
-        if (equals == std::string::npos || equals + 1 == word.size())
-            continue;
-        const OptionInfo* option = find_option(target, word.substr(0, equals));
-        if (!option || option->type != OptionType::path)
-            continue;
-        auto lasting = lasting_name(option->name, word.substr(equals + 1));
-        if (!lasting)
-            return lasting.error();
-        word = word.substr(0, equals + 1) + *lasting;
-    }
-    return words;
-}
-
-std::map<std::string, std::string> split(const std::vector<std::string>& words) {
-    std::map<std::string, std::string> options;
-    for (const std::string& word : words) {
-        const auto equals = word.find('=');
-        options[word.substr(0, equals)] = word.substr(equals + 1);
-    }
-    return options;
-}
 
 // A number given on the command line, or what holds without it.
 Result<std::uint64_t> given_or(std::uint64_t otherwise, std::string_view option,
@@ -103,6 +68,9 @@ public:
         arguments.options("--filter", "NAME[:K=V,...]", filters_,
                           "stands in front of the target, the first given outermost; see ublkd "
                           "filters");
+        arguments.options("--child", "'TARGET KEY=VALUE...'", children_,
+                          "what a target such as mirror stands on, in order; filters of a child "
+                          "behind it: '... | NAME:K=V'");
         arguments.option("-n,--number", "N", number_,
                          "make /dev/ublkbN (default: the first free one)");
         arguments.option("--name", "NAME", name_,
@@ -179,15 +147,9 @@ public:
 
 private:
     Result<ServeRequest> make_request() const {
-        auto target = targets::find(target_);
-        if (!target)
-            return target.error();
-        const auto words = with_lasting_names(**target, words_);
-        if (!words)
-            return in_context(target_, words.error());
-        if (auto values = parse_options((*target)->options, *words); !values)
-            return in_context(target_, values.error());
-
+        auto stack = parse_stack();
+        if (!stack)
+            return stack.error();
         auto geometry = geometry_request();
         if (!geometry)
             return geometry.error();
@@ -200,31 +162,30 @@ private:
         auto shared_file = shared_file_ ? absolute_name("--shmem", *shared_file_) : std::string{};
         if (!shared_file)
             return shared_file.error();
-        auto filters = parse_filters();
-        if (!filters)
-            return filters.error();
-        targets::Stack stack{{target_, split(*words)}, {}, *std::move(filters)};
-        return ServeRequest{std::move(stack), *geometry, *server, *shared_file, *name};
+        return ServeRequest{*std::move(stack), *geometry, *server, *shared_file, *name};
     }
 
-    Result<std::vector<targets::Layer>> parse_filters() const {
-        std::vector<targets::Layer> layers;
+    // The server's working directory and descriptors are others.
+    Result<targets::Stack> parse_stack() const {
+        auto target = targets::parse_target(target_, words_);
+        if (!target)
+            return target.error();
+        targets::Stack stack{*std::move(target)};
         for (const std::string& text : filters_) {
             auto layer = targets::parse_filter(text);
             if (!layer)
                 return layer.error();
-            const TargetInfo& info = **targets::find_filter(layer->name);
-            for (auto& [key, value] : layer->options) {
-                if (find_option(info, key)->type != OptionType::path)
-                    continue;
-                auto lasting = lasting_name(key, value);
-                if (!lasting)
-                    return in_context(layer->name, lasting.error());
-                value = *lasting;
-            }
-            layers.push_back(*std::move(layer));
+            stack.filters.push_back(*std::move(layer));
         }
-        return layers;
+        for (std::size_t i = 0; i < children_.size(); ++i) {
+            auto child = targets::parse_child(children_[i]);
+            if (!child)
+                return in_context(fmt::format("{}: child {}", target_, i), child.error());
+            stack.children.push_back(*std::move(child));
+        }
+        if (auto renamed = targets::rename_paths(stack, lasting_name); !renamed)
+            return renamed.error();
+        return stack;
     }
 
     Result<GeometryRequest> geometry_request() const {
@@ -275,6 +236,7 @@ private:
     std::vector<std::string> words_;
     std::vector<std::string> filters_;
     std::optional<std::string> name_;
+    std::vector<std::string> children_;
     std::optional<std::string> number_;
     std::optional<std::string> queues_;
     std::optional<std::string> depth_;

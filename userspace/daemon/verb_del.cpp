@@ -51,10 +51,12 @@ public:
             return control.error();
         std::vector<Error> unknown; // devices that the driver cannot be asked about
         if (all_) {
-            const DeviceList list = control->list();
-            for (const DeviceInfo& info : list.devices)
+            const auto list = control->list();
+            if (!list)
+                return list.error();
+            for (const DeviceInfo& info : list->devices)
                 numbers->push_back(info.number);
-            unknown = list.errors;
+            unknown = list->errors;
         }
 
         Outcomes outcomes = remove_all(context, *control, *numbers);

@@ -29,18 +29,20 @@ public:
         auto control = Control::open();
         if (!control)
             return control.error();
-        const DeviceList list = control->list();
+        const auto list = control->list();
+        if (!list)
+            return list.error();
         std::vector<Device> devices;
-        for (const DeviceInfo& info : list.devices)
+        for (const DeviceInfo& info : list->devices)
             devices.push_back(describe_device(context.paths, *control, info));
         if (context.json)
-            print_json({{"devices", as_json(devices)}, {"errors", as_json(list.errors)}});
+            print_json({{"devices", as_json(devices)}, {"errors", as_json(list->errors)}});
         else
             print(as_table(devices));
-        for (const Error& error : list.errors)
+        for (const Error& error : list->errors)
             if (!context.json)
                 print_error_line(error_line("list", error));
-        return list.errors.empty() ? Exit::ok : Exit::partial;
+        return list->errors.empty() ? Exit::ok : Exit::partial;
     }
 
 private:

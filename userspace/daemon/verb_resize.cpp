@@ -7,17 +7,12 @@
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
-#include <ublk/control.h>
 #include <ublk/options.h>
 #include <ublk/server.h>
 
-#include "device.h"
 #include "number.h"
 #include "output.h"
-#include "process.h"
-#include "questions.h"
-#include "serve.h"
-#include "state.h"
+#include "server_commands.h"
 #include "verb.h"
 
 namespace ublk::daemon {
@@ -56,18 +51,11 @@ public:
         auto request = parse_request();
         if (!request)
             return request.error();
-        auto control = Control::open();
-        if (!control)
-            return control.error();
-        auto info = find_device(*control, *number);
-        if (!info)
-            return info.error();
-        if (auto can = can_be_resized(context.paths, *info); !can)
-            return can.error();
-        auto resized = ask_to_resize(StateDirectory(context.paths), *info, *request,
-                                     Clock::now() + answer_limit);
+        auto resized =
+            ask_server_of(context.paths, *number, name(), answer_limit,
+                          [&](const Asked& asked) { return ask_to_resize(asked, *request); });
         if (!resized)
-            return blame_server(context.paths, *info, explain(resized.error(), *info));
+            return resized.error();
         print(*number, *resized, context);
         return Exit::ok;
     }
@@ -85,25 +73,6 @@ private:
                          ErrorKind::usage};
         request.bytes = *bytes;
         return request;
-    }
-
-    static Result<void> can_be_resized(const Paths& paths, const DeviceInfo& info) {
-        const std::string step = "resize " + block_device_path(info.number);
-        if (info.state == DeviceState::quiesced || info.state == DeviceState::fail_io)
-            return Error{EAGAIN, step, "it has no server now; ublkd recover brings one"};
-        if (!record_of(paths, info))
-            return Error{EOPNOTSUPP, step,
-                         fmt::format("it is served by {}; resize it with that program",
-                                     describe_server(paths, info))};
-        return {};
-    }
-
-    static Error explain(Error error, const DeviceInfo& info) {
-        const bool deaf = error.code == ECONNREFUSED || error.code == ENOENT;
-        if (!deaf || error.kind != ErrorKind::system)
-            return error;
-        return Error{EAGAIN, "resize " + block_device_path(info.number),
-                     "its server does not answer; is it still alive? see ublkd list"};
     }
 
     static void print(int number, const Resized& resized, const Context& context) {

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd show`: all about one device.
+#include <chrono>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include <fmt/format.h>
@@ -8,11 +11,14 @@
 #include <nlohmann/json.hpp>
 #include <ublk/control.h>
 
+#include "../targets/layers.h"
 #include "device.h"
 #include "features.h"
 #include "holders.h"
 #include "output.h"
 #include "process.h"
+#include "server_commands.h"
+#include "state.h"
 #include "table.h"
 #include "verb.h"
 
@@ -63,7 +69,32 @@ ordered_json geometry_json(const Geometry& geometry) {
             {"zones", zones_json(geometry)}};
 }
 
-ordered_json server_json(const Paths& paths, const Device& device) {
+// A server that is stopped does not answer.
+constexpr std::chrono::seconds patience{1};
+
+// Of a device that we have a record of. Nothing if the server is gone, or does not answer.
+std::optional<ServerStatus> ask_server(const Paths& paths, const Device& device) {
+    if (!device.record || !device.server_alive)
+        return std::nullopt;
+    const StateDirectory state(paths);
+    auto status = ask_for_status({state, device.info, Clock::now() + patience});
+    return status ? std::optional{*std::move(status)} : std::nullopt;
+}
+
+// As the record says, or as the server does, which knows what has changed since.
+ordered_json backing_by_now(const Device& device, const std::optional<ServerStatus>& status) {
+    if (!device.record)
+        return {};
+    BackingRecord backing = device.record->backing;
+    if (status) {
+        backing.direct = status->direct;
+        backing.remarks = status->remarks;
+    }
+    return backing_json(backing);
+}
+
+ordered_json server_json(const Paths& paths, const Device& device,
+                         const std::optional<ServerStatus>& status) {
     ordered_json json{{"pid", nullptr}, {"alive", device.server_alive}, {"name", nullptr}};
     if (device.info.server > 0)
         json["pid"] = device.info.server;
@@ -71,6 +102,7 @@ ordered_json server_json(const Paths& paths, const Device& device) {
         json["name"] = process_name(paths, device.info.server);
     if (device.record)
         json["started"] = device.record->started;
+    json["short_for_seconds"] = status ? ordered_json(status->short_for_seconds) : ordered_json{};
     return json;
 }
 
@@ -84,14 +116,37 @@ ordered_json copy_json(const Device& device) {
     return json;
 }
 
+// Every layer, the outermost first, with the values that its options have by now.
+ordered_json stack_json(const ServerRecord& record) {
+    ordered_json layers = ordered_json::array();
+    for (const targets::PlacedLayer& placed : targets::layers_of(record.stack())) {
+        ordered_json options = ordered_json::object();
+        const TargetInfo* info = targets::info_of(placed);
+        if (auto values = targets::values_of(placed); values && info)
+            for (const OptionInfo& option : info->options)
+                if (values->is_set(option.name))
+                    options[std::string(option.name)] = values->text(option.name);
+        layers.push_back({{"layer", placed.label},
+                          {"kind", placed.is_filter ? "filter" : "target"},
+                          {"depth", placed.depth},
+                          {"child", placed.child ? ordered_json(*placed.child) : ordered_json{}},
+                          {"options", options}});
+    }
+    return layers;
+}
+
 ordered_json details(const Context& context, Control& control, const DeviceInfo& info) {
     const Device device = describe_device(context.paths, control, info);
     ordered_json json = summary_json(device);
     json.erase("pid");
-    json["server"] = server_json(context.paths, device);
+    const auto status = ask_server(context.paths, device);
+    json["server"] = server_json(context.paths, device, status);
     json["options"] = device.record ? ordered_json(device.record->options) : ordered_json{};
     json["filters"] = device.record ? filters_json(device.record->filters) : ordered_json::array();
-    json["backing"] = device.record ? backing_json(device.record->backing) : ordered_json{};
+    json["children"] =
+        device.record ? children_json(device.record->children) : ordered_json::array();
+    json["stack"] = device.record ? stack_json(*device.record) : ordered_json::array();
+    json["backing"] = backing_by_now(device, status);
     json["queues"] = info.queues;
     json["depth"] = info.depth;
     json["max_io_buffer"] = info.max_io_bytes;
@@ -106,14 +161,6 @@ ordered_json details(const Context& context, Control& control, const DeviceInfo&
     return json;
 }
 
-// As --filter takes it.
-std::string plain_filter(const ordered_json& filter) {
-    if (!filter.contains("name") || !filter.contains("options"))
-        return filter.dump();
-    return targets::format_filter({filter["name"].get<std::string>(),
-                                   filter["options"].get<std::map<std::string, std::string>>()});
-}
-
 std::string plain(const ordered_json& value) {
     if (value.is_null())
         return "-";
@@ -125,14 +172,33 @@ std::string plain(const ordered_json& value) {
         return value.dump();
     std::vector<std::string> words;
     for (const auto& element : value)
-        words.push_back(element.is_object() ? plain_filter(element) : plain(element));
+        words.push_back(plain(element));
     return words.empty() ? "-" : fmt::format("{}", fmt::join(words, " "));
 }
 
-// One row for each leaf, "geometry.fua  yes"; the same names as in JSON.
+// One layer per row, what it stands on below it.
+void draw_stack(const ordered_json& stack, std::vector<Row>& rows) {
+    std::string key = "stack";
+    for (const ordered_json& layer : stack) {
+        std::string text(2 * layer.at("depth").get<std::size_t>(), ' ');
+        if (!layer.at("child").is_null())
+            text += fmt::format("{}: ", layer.at("child").get<unsigned>());
+        text += layer.at("layer").get<std::string>();
+        for (const auto& [name, value] : layer.at("options").items())
+            text += fmt::format(" {}={}", name, value.get<std::string>());
+        rows.push_back({std::exchange(key, ""), text});
+    }
+}
+
+// One row for each leaf, "geometry.fua  yes"; the same names as in JSON. Filters and children are
+// part of the stack.
 void add_rows(const std::string& prefix, const ordered_json& object, std::vector<Row>& rows) {
     for (const auto& [key, value] : object.items()) {
-        if (value.is_object())
+        if (key == "filters" || key == "children")
+            continue;
+        if (key == "stack")
+            draw_stack(value, rows);
+        else if (value.is_object())
             add_rows(prefix + key + ".", value, rows);
         else
             rows.push_back({prefix + key, plain(value)});

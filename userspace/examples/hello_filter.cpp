@@ -17,7 +17,7 @@ public:
             std::copy_n(place, request.length, request.data.memory().begin());
         else
             std::copy_n(request.data.memory().begin(), request.length, place);
-        co_return request.done();
+        return request.done();
     }
 
 private:

@@ -16,12 +16,12 @@ public:
         switch (request.op) {
         case ublk::Op::read:
             std::copy_n(place, request.length, request.data.memory().begin());
-            co_return request.done();
+            return request.done();
         case ublk::Op::write:
             std::copy_n(request.data.memory().begin(), request.length, place);
-            co_return request.done();
+            return request.done();
         default:
-            co_return -EOPNOTSUPP;
+            return -EOPNOTSUPP;
         }
     }
 

@@ -14,15 +14,8 @@ namespace ublk {
 
 class Cancellations {
 public:
-    void add(File file) {
-        ++count_;
-        const auto found = std::ranges::find_if(
-            files_, [&](const Canceled& canceled) { return same(canceled.file, file); });
-        if (found == files_.end())
-            files_.push_back({file, count_});
-        else
-            found->last = count_;
-    }
+    // Seldom, so it is kept out of who starts an operation.
+    void add(File file);
 
     // How many there were.
     std::uint64_t count() const noexcept { return count_; }

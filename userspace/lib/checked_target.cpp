@@ -15,6 +15,8 @@ void CheckedTarget::allow_up_to(std::uint64_t size) noexcept {
 }
 
 int CheckedTarget::check(const detail::Tag& tag) const noexcept {
+    if (tag.op == Op::read) [[likely]]
+        return check_transfer(tag);
     switch (tag.op) {
     case Op::read:
         return check_transfer(tag);
@@ -89,7 +91,7 @@ int CheckedTarget::check_range(const detail::Tag& tag) const noexcept {
 }
 
 bool CheckedTarget::allowed(const detail::Tag& tag, int result) const noexcept {
-    if (result < 0)
+    if (result < 0 || (tag.op <= Op::write && static_cast<std::uint64_t>(result) == tag.length))
         return true;
     if (tag.op == Op::report_zones)
         return report_is_possible(tag);

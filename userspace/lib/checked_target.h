@@ -29,8 +29,9 @@ public:
     // can be under way, and the target serves them.
     void allow_up_to(std::uint64_t size) noexcept;
 
-    Async<Answer> serve(Ring ring, const Request& request) const {
-        return target_->serve(ring, request);
+    // The request is made where the target gets it.
+    Async<Answer> serve(Ring ring, const detail::Tag& tag) const {
+        return target_->serve(ring, tag.request());
     }
 
     // Whether the target may answer the request so. A read or write that is neither complete nor

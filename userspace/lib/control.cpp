@@ -107,10 +107,12 @@ Result<int> parse_device(std::string_view text) {
 }
 
 Result<Control> Control::open(Milliseconds timeout) {
-    Result<std::unique_ptr<ControlPort>> port = open_control_device();
-    if (!port)
-        return port.error();
-    return Control{std::move(*port), timeout};
+    return without_exceptions([&]() -> Result<Control> {
+        Result<std::unique_ptr<ControlPort>> port = open_control_device();
+        if (!port)
+            return port.error();
+        return Control{std::move(*port), timeout};
+    });
 }
 
 Control::Control(std::unique_ptr<ControlPort> port, Milliseconds timeout)
@@ -122,185 +124,231 @@ Control::~Control() = default;
 void Control::set_timeout(Milliseconds timeout) { timeout_ = timeout; }
 
 Result<std::uint64_t> Control::features() {
-    std::uint64_t features = 0;
-    const int result =
-        port_->execute({.opcode = UBLK_U_CMD_GET_FEATURES, .buffer = bytes_of(features)}, timeout_);
-    if (result < 0)
-        return Error{-result, "ask the driver for its features",
-                     "it is too old; load the ublk_drv of this project", ErrorKind::driver};
-    return features;
+    return without_exceptions([this]() -> Result<std::uint64_t> {
+        std::uint64_t features = 0;
+        const int result = port_->execute(
+            {.opcode = UBLK_U_CMD_GET_FEATURES, .buffer = bytes_of(features)}, timeout_);
+        if (result < 0)
+            return Error{-result, "ask the driver for its features",
+                         "it is too old; load the ublk_drv of this project", ErrorKind::driver};
+        return features;
+    });
 }
 
 Result<void> Control::require(const std::string& step, std::uint64_t wanted) {
-    Result<std::uint64_t> available = features();
-    if (!available)
-        return available.error();
-    return check_features(step, wanted, *available, ours_has_it);
+    return without_exceptions([&]() -> Result<void> {
+        Result<std::uint64_t> available = features();
+        if (!available)
+            return available.error();
+        return check_features(step, wanted, *available, ours_has_it);
+    });
 }
 
 Result<DeviceInfo> Control::add(const DeviceInfo& wanted) {
-    ublksrv_ctrl_dev_info raw{};
-    raw.dev_id = static_cast<std::uint32_t>(wanted.number);
-    raw.nr_hw_queues = static_cast<std::uint16_t>(wanted.queues);
-    raw.queue_depth = static_cast<std::uint16_t>(wanted.depth);
-    raw.max_io_buf_bytes = wanted.max_io_bytes;
-    raw.ublksrv_pid = -1;
-    raw.flags = wanted.features;
-    raw.ublksrv_flags = wanted.mark;
-    const int result = port_->execute(
-        {.opcode = UBLK_U_CMD_ADD_DEV, .number = wanted.number, .buffer = bytes_of(raw)}, timeout_);
-    if (result < 0)
-        return Error{-result,
-                     wanted.number < 0 ? "add a device" : on_device("add device", wanted.number),
-                     result == -EEXIST ? "choose another number, or none" : ""};
-    return from_driver(raw);
+    return without_exceptions([&]() -> Result<DeviceInfo> {
+        ublksrv_ctrl_dev_info raw{};
+        raw.dev_id = static_cast<std::uint32_t>(wanted.number);
+        raw.nr_hw_queues = static_cast<std::uint16_t>(wanted.queues);
+        raw.queue_depth = static_cast<std::uint16_t>(wanted.depth);
+        raw.max_io_buf_bytes = wanted.max_io_bytes;
+        raw.ublksrv_pid = -1;
+        raw.flags = wanted.features;
+        raw.ublksrv_flags = wanted.mark;
+        const int result = port_->execute(
+            {.opcode = UBLK_U_CMD_ADD_DEV, .number = wanted.number, .buffer = bytes_of(raw)},
+            timeout_);
+        if (result < 0)
+            return Error{-result,
+                         wanted.number < 0 ? "add a device"
+                                           : on_device("add device", wanted.number),
+                         result == -EEXIST ? "choose another number, or none" : ""};
+        return from_driver(raw);
+    });
 }
 
 Result<DeviceInfo> Control::info(int number) {
-    ublksrv_ctrl_dev_info raw{};
-    const int result = port_->execute(
-        {.opcode = UBLK_U_CMD_GET_DEV_INFO, .number = number, .buffer = bytes_of(raw)}, timeout_);
-    if (result < 0)
-        return Error{-result, on_device("query device", number)};
-    return from_driver(raw);
+    return without_exceptions([&]() -> Result<DeviceInfo> {
+        ublksrv_ctrl_dev_info raw{};
+        const int result = port_->execute(
+            {.opcode = UBLK_U_CMD_GET_DEV_INFO, .number = number, .buffer = bytes_of(raw)},
+            timeout_);
+        if (result < 0)
+            return Error{-result, on_device("query device", number)};
+        return from_driver(raw);
+    });
 }
 
-DeviceList Control::list() {
-    std::vector<int> numbers = port_->device_numbers();
-    std::sort(numbers.begin(), numbers.end());
-    DeviceList list;
-    for (int number : numbers) {
-        Result<DeviceInfo> device = info(number);
-        if (device)
-            list.devices.push_back(*device);
-        else if (device.error().code != ENODEV) // removed meanwhile
-            list.errors.push_back(device.error());
-    }
-    return list;
+Result<DeviceList> Control::list() {
+    return without_exceptions([this]() -> Result<DeviceList> {
+        std::vector<int> numbers = port_->device_numbers();
+        std::sort(numbers.begin(), numbers.end());
+        DeviceList list;
+        for (int number : numbers) {
+            Result<DeviceInfo> device = info(number);
+            if (device)
+                list.devices.push_back(*device);
+            else if (device.error().code != ENODEV) // removed meanwhile
+                list.errors.push_back(device.error());
+        }
+        return list;
+    });
 }
 
 Result<void> Control::set_geometry(int number, const Geometry& geometry) {
-    ublk_params params = to_params(geometry);
-    const int result = port_->execute(
-        {.opcode = UBLK_U_CMD_SET_PARAMS, .number = number, .buffer = bytes_of(params)}, timeout_);
-    return check(result, on_device("describe the disk to the driver, as device", number),
-                 result == -EINVAL ? "it takes no such disk: try other block sizes (-b, "
-                                     "--physical-block-size) or --max-io; dmesg may say more"
-                                   : "");
+    return without_exceptions([&]() -> Result<void> {
+        ublk_params params = to_params(geometry);
+        const int result = port_->execute(
+            {.opcode = UBLK_U_CMD_SET_PARAMS, .number = number, .buffer = bytes_of(params)},
+            timeout_);
+        return check(result, on_device("describe the disk to the driver, as device", number),
+                     result == -EINVAL ? "it takes no such disk: try other block sizes (-b, "
+                                         "--physical-block-size) or --max-io; dmesg may say more"
+                                       : "");
+    });
 }
 
 Result<Geometry> Control::geometry(int number) {
-    ublk_params params{};
-    params.len = sizeof params;
-    const int result = port_->execute(
-        {.opcode = UBLK_U_CMD_GET_PARAMS, .number = number, .buffer = bytes_of(params)}, timeout_);
-    if (result < 0)
-        return Error{-result, on_device("get the parameters of device", number)};
-    return from_params(params);
+    return without_exceptions([&]() -> Result<Geometry> {
+        ublk_params params{};
+        params.len = sizeof params;
+        const int result = port_->execute(
+            {.opcode = UBLK_U_CMD_GET_PARAMS, .number = number, .buffer = bytes_of(params)},
+            timeout_);
+        if (result < 0)
+            return Error{-result, on_device("get the parameters of device", number)};
+        return from_params(params);
+    });
 }
 
 Result<std::vector<unsigned>> Control::queue_cpus(int number, unsigned queue) {
-    std::array<std::uint8_t, cpu_mask_bytes> mask{};
-    const int result = port_->execute({.opcode = UBLK_U_CMD_GET_QUEUE_AFFINITY,
-                                       .number = number,
-                                       .data = queue,
-                                       .buffer = bytes_of(mask)},
-                                      timeout_);
-    if (result < 0)
-        return Error{-result, on_device("get the queue affinity of device", number)};
-    std::vector<unsigned> cpus;
-    for (unsigned cpu = 0; cpu < 8 * mask.size(); ++cpu)
-        if (mask[cpu / 8] & (1U << (cpu % 8)))
-            cpus.push_back(cpu);
-    return cpus;
+    return without_exceptions([&]() -> Result<std::vector<unsigned>> {
+        std::array<std::uint8_t, cpu_mask_bytes> mask{};
+        const int result = port_->execute({.opcode = UBLK_U_CMD_GET_QUEUE_AFFINITY,
+                                           .number = number,
+                                           .data = queue,
+                                           .buffer = bytes_of(mask)},
+                                          timeout_);
+        if (result < 0)
+            return Error{-result, on_device("get the queue affinity of device", number)};
+        std::vector<unsigned> cpus;
+        for (unsigned cpu = 0; cpu < 8 * mask.size(); ++cpu)
+            if (mask[cpu / 8] & (1U << (cpu % 8)))
+                cpus.push_back(cpu);
+        return cpus;
+    });
 }
 
 Result<void> Control::start(int number, pid_t server) {
-    return check(port_->execute({.opcode = UBLK_U_CMD_START_DEV,
-                                 .number = number,
-                                 .data = static_cast<std::uint64_t>(server)},
-                                timeout_),
-                 on_device("start device", number));
+    return without_exceptions([&]() -> Result<void> {
+        return check(port_->execute({.opcode = UBLK_U_CMD_START_DEV,
+                                     .number = number,
+                                     .data = static_cast<std::uint64_t>(server)},
+                                    timeout_),
+                     on_device("start device", number));
+    });
 }
 
 Result<void> Control::stop(int number) {
-    return check(port_->execute({.opcode = UBLK_U_CMD_STOP_DEV, .number = number}, timeout_),
-                 on_device("stop device", number));
+    return without_exceptions([&]() -> Result<void> {
+        return check(port_->execute({.opcode = UBLK_U_CMD_STOP_DEV, .number = number}, timeout_),
+                     on_device("stop device", number));
+    });
 }
 
 Result<void> Control::stop_unless_open(int number) {
-    const std::string step = on_device("stop device", number);
-    if (Result<void> can = require(step, UBLK_F_SAFE_STOP_DEV); !can)
-        return can;
-    const int result =
-        port_->execute({.opcode = UBLK_U_CMD_TRY_STOP_DEV, .number = number}, timeout_);
-    return check(result, step, result == -EBUSY ? "somebody has it open; is it mounted?" : "");
+    return without_exceptions([&]() -> Result<void> {
+        const std::string step = on_device("stop device", number);
+        if (Result<void> can = require(step, UBLK_F_SAFE_STOP_DEV); !can)
+            return can;
+        const int result =
+            port_->execute({.opcode = UBLK_U_CMD_TRY_STOP_DEV, .number = number}, timeout_);
+        return check(result, step, result == -EBUSY ? "somebody has it open; is it mounted?" : "");
+    });
 }
 
 Result<void> Control::quiesce(int number, Milliseconds patience) {
-    const std::string step = on_device("quiesce device", number);
-    if (Result<void> can = require(step, UBLK_F_QUIESCE); !can)
-        return can;
-    // To the driver 0 is for ever.
-    const auto limit = static_cast<std::uint64_t>(std::max(patience, Milliseconds{1}).count());
-    const int result = port_->execute(
-        {.opcode = UBLK_U_CMD_QUIESCE_DEV, .number = number, .data = limit}, patience + timeout_);
-    return check(result, step,
-                 result == -EBUSY ? "it is too busy; try again, or with less load" : "");
+    return without_exceptions([&]() -> Result<void> {
+        const std::string step = on_device("quiesce device", number);
+        if (Result<void> can = require(step, UBLK_F_QUIESCE); !can)
+            return can;
+        // To the driver 0 is for ever.
+        const auto limit = static_cast<std::uint64_t>(std::max(patience, Milliseconds{1}).count());
+        const int result =
+            port_->execute({.opcode = UBLK_U_CMD_QUIESCE_DEV, .number = number, .data = limit},
+                           patience + timeout_);
+        return check(result, step,
+                     result == -EBUSY ? "it is too busy; try again, or with less load" : "");
+    });
 }
 
 Result<void> Control::start_recovery(int number) {
-    return check(
-        port_->execute({.opcode = UBLK_U_CMD_START_USER_RECOVERY, .number = number}, timeout_),
-        on_device("recover device", number));
+    return without_exceptions([&]() -> Result<void> {
+        return check(
+            port_->execute({.opcode = UBLK_U_CMD_START_USER_RECOVERY, .number = number}, timeout_),
+            on_device("recover device", number));
+    });
 }
 
 Result<void> Control::end_recovery(int number, pid_t server) {
-    return check(port_->execute({.opcode = UBLK_U_CMD_END_USER_RECOVERY,
-                                 .number = number,
-                                 .data = static_cast<std::uint64_t>(server)},
-                                timeout_),
-                 on_device("recover device", number));
+    return without_exceptions([&]() -> Result<void> {
+        return check(port_->execute({.opcode = UBLK_U_CMD_END_USER_RECOVERY,
+                                     .number = number,
+                                     .data = static_cast<std::uint64_t>(server)},
+                                    timeout_),
+                     on_device("recover device", number));
+    });
 }
 
 Result<void> Control::set_size(int number, std::uint64_t bytes) {
-    const std::string step = on_device("resize device", number);
-    if (Result<void> can = require(step, UBLK_F_UPDATE_SIZE); !can)
-        return can;
-    return check(
-        port_->execute(
-            {.opcode = UBLK_U_CMD_UPDATE_SIZE, .number = number, .data = bytes / sector_size},
-            timeout_),
-        step);
+    return without_exceptions([&]() -> Result<void> {
+        const std::string step = on_device("resize device", number);
+        if (Result<void> can = require(step, UBLK_F_UPDATE_SIZE); !can)
+            return can;
+        return check(
+            port_->execute(
+                {.opcode = UBLK_U_CMD_UPDATE_SIZE, .number = number, .data = bytes / sector_size},
+                timeout_),
+            step);
+    });
 }
 
 Result<unsigned> Control::share(int number, const SharedMemory& memory) {
-    ublk_shmem_buf_reg buffer{};
-    buffer.addr = reinterpret_cast<std::uintptr_t>(memory.data());
-    buffer.len = memory.size();
-    buffer.flags = memory.use() == SharedFor::writes ? UBLK_SHMEM_BUF_READ_ONLY : 0;
-    const int result = port_->execute(
-        {.opcode = UBLK_U_CMD_REG_BUF, .number = number, .buffer = bytes_of(buffer)}, timeout_);
-    if (result < 0)
-        return Error{-result, on_device("share memory with device", number),
-                     result == -ENOMEM ? "is the limit of locked memory large enough?" : ""};
-    return static_cast<unsigned>(result);
+    return without_exceptions([&]() -> Result<unsigned> {
+        ublk_shmem_buf_reg buffer{};
+        buffer.addr = reinterpret_cast<std::uintptr_t>(memory.data());
+        buffer.len = memory.size();
+        buffer.flags = memory.use() == SharedFor::writes ? UBLK_SHMEM_BUF_READ_ONLY : 0;
+        const int result = port_->execute(
+            {.opcode = UBLK_U_CMD_REG_BUF, .number = number, .buffer = bytes_of(buffer)}, timeout_);
+        if (result < 0)
+            return Error{-result, on_device("share memory with device", number),
+                         result == -ENOMEM ? "is the limit of locked memory large enough?" : ""};
+        return static_cast<unsigned>(result);
+    });
 }
 
 Result<void> Control::unshare(int number, unsigned index) {
-    return check(
-        port_->execute({.opcode = UBLK_U_CMD_UNREG_BUF, .number = number, .data = index}, timeout_),
-        on_device("stop sharing memory with device", number));
+    return without_exceptions([&]() -> Result<void> {
+        return check(
+            port_->execute({.opcode = UBLK_U_CMD_UNREG_BUF, .number = number, .data = index},
+                           timeout_),
+            on_device("stop sharing memory with device", number));
+    });
 }
 
 Result<void> Control::remove(int number) {
-    return check(port_->execute({.opcode = UBLK_U_CMD_DEL_DEV, .number = number}, timeout_),
-                 on_device("remove device", number));
+    return without_exceptions([&]() -> Result<void> {
+        return check(port_->execute({.opcode = UBLK_U_CMD_DEL_DEV, .number = number}, timeout_),
+                     on_device("remove device", number));
+    });
 }
 
 Result<void> Control::remove_without_waiting(int number) {
-    return check(port_->execute({.opcode = UBLK_U_CMD_DEL_DEV_ASYNC, .number = number}, timeout_),
-                 on_device("remove device", number));
+    return without_exceptions([&]() -> Result<void> {
+        return check(
+            port_->execute({.opcode = UBLK_U_CMD_DEL_DEV_ASYNC, .number = number}, timeout_),
+            on_device("remove device", number));
+    });
 }
 
 } // namespace ublk

@@ -14,8 +14,9 @@ public:
     Counter(const Counter& other) noexcept : value_(other.get()) {}
     Counter& operator=(const Counter&) = delete;
 
-    void operator++() noexcept {
-        value_.store(value_.load(std::memory_order_relaxed) + 1, std::memory_order_relaxed);
+    void operator++() noexcept { *this += 1; }
+    void operator+=(std::uint64_t more) noexcept {
+        value_.store(value_.load(std::memory_order_relaxed) + more, std::memory_order_relaxed);
     }
     std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
 

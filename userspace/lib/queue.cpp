@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The hot path: completion, coroutine, commit. Nothing here allocates, locks or makes a system call
-// other than the one per round.
+// other than the one per round. What every request passes is inline, so that it becomes few
+// functions.
 #include "queue.h"
 
 #include <algorithm>
@@ -13,6 +14,7 @@
 #include <poll.h>
 #include <sys/eventfd.h>
 
+#include "ring_operation.h"
 #include "zone_report.h"
 
 namespace ublk {
@@ -48,6 +50,9 @@ static_assert(static_cast<int>(Op::write) == UBLK_IO_OP_WRITE);
 static_assert(static_cast<int>(Op::read) == UBLK_IO_OP_READ);
 
 std::uint64_t length_of(const ublksrv_io_desc& descriptor, Op op) noexcept {
+    const std::uint64_t bytes = std::uint64_t{descriptor.nr_sectors} * sector_size;
+    if (op <= Op::write) [[likely]]
+        return bytes;
     switch (op) {
     case Op::report_zones:
         return report_bytes(descriptor.nr_zones);
@@ -59,7 +64,7 @@ std::uint64_t length_of(const ublksrv_io_desc& descriptor, Op op) noexcept {
     case Op::zone_reset_all:
         return 0;
     default:
-        return std::uint64_t{descriptor.nr_sectors} * sector_size;
+        return bytes;
     }
 }
 
@@ -70,8 +75,8 @@ unsigned Queue::ring_entries(unsigned depth) {
     return std::clamp(std::bit_ceil(2 * depth), 8U, 8192U);
 }
 
-// A target that wraps targets, or splits a request, has several frames per tag.
-unsigned Queue::frame_blocks(unsigned depth) { return 4 * depth; }
+// The target's beginning and end have coroutines, too, and so has who waits for them.
+unsigned Queue::frame_blocks(unsigned depth, unsigned frames) { return (depth + 1) * frames + 1; }
 
 Queue::Queue(Parts parts)
     : parts_(std::move(parts)), tags_(parts_.depth), shortage_(parts_.index),
@@ -248,7 +253,7 @@ void Queue::enter(unsigned wait) {
     }
 }
 
-void Queue::handle(std::uint64_t user_data, int result) {
+inline void Queue::handle(std::uint64_t user_data, int result) {
     if (user_data & command_mark)
         handle_command(static_cast<unsigned>(user_data & ~command_mark), result);
     else if (!(user_data & any_mark))
@@ -266,7 +271,7 @@ void Queue::handle(std::uint64_t user_data, int result) {
         handle_limit(*reinterpret_cast<RingOperation*>(user_data & ~limit_mark), result);
 }
 
-void Queue::handle_command(unsigned tag, int result) {
+inline void Queue::handle_command(unsigned tag, int result) {
     if (result == UBLK_IO_RES_OK) [[likely]] {
         arrive(tags_[tag]);
         return;
@@ -289,7 +294,7 @@ void Queue::complain_of_refusal(unsigned tag, int result) noexcept {
                  parts_.index, tag, ::strerrordesc_np(-result), static_cast<int>(::getpid()));
 }
 
-void Queue::read_descriptor(detail::Tag& tag) noexcept {
+inline void Queue::read_descriptor(detail::Tag& tag) noexcept {
     const ublksrv_io_desc& descriptor = parts_.descriptors[tag.number];
     tag.op = static_cast<Op>(descriptor.op_flags & 0xff);
     tag.flags = descriptor.op_flags;
@@ -298,7 +303,7 @@ void Queue::read_descriptor(detail::Tag& tag) noexcept {
     tag.appended_at = Answer::nowhere;
 }
 
-void Queue::arrive(detail::Tag& tag) {
+inline void Queue::arrive(detail::Tag& tag) {
     read_descriptor(tag);
     if (const int error = parts_.target->check(tag)) [[unlikely]] {
         ++rejected_;
@@ -320,7 +325,7 @@ void Queue::arrive(detail::Tag& tag) {
 }
 
 void Queue::handle_move(detail::Tag& tag, int result) {
-    if (is_postponed(tag, result)) [[unlikely]]
+    if (!is_progress(result) && is_postponed(tag, result)) [[unlikely]]
         return;
     const bool moved = parts_.data->succeeded(tag, result);
     if (tag.stage == Stage::receive && moved)
@@ -329,16 +334,32 @@ void Queue::handle_move(detail::Tag& tag, int result) {
         commit(tag, moved ? tag.result : -EIO);
 }
 
-void Queue::hand_over(detail::Tag& tag) {
-    ++delivered_;
+inline void Queue::hand_over(detail::Tag& tag) {
     tag.stage = Stage::target;
     if (tag.op == Op::report_zones) [[unlikely]]
         clear_report(tag);
+    if (!serve(tag)) [[unlikely]]
+        wait_for_frame(tag);
+}
+
+// False: the target has not begun, because there is no memory for its coroutine, neither in the
+// pool nor on the heap.
+inline bool Queue::serve(detail::Tag& tag) {
     try {
-        parts_.target->serve(Ring{*this}, tag.request()).start_for(tag);
-    } catch (const std::bad_alloc&) { // the pool was empty and the heap, too
-        finish(tag, Answer::failed(EIO));
+        parts_.target->serve(Ring{*this}, tag).start_for(tag);
+        return true;
+    } catch (const std::bad_alloc&) {
+        return false;
     }
+}
+
+void Queue::wait_for_frame(detail::Tag& tag) noexcept {
+    if (!shortage_.may_wait_for_memory()) {
+        finish(tag, Answer::failed(ENOMEM));
+        return;
+    }
+    shortage_.continues(-ENOMEM);
+    postponed_tags_.push(tag);
 }
 
 void Queue::finish(detail::Tag& tag, const Answer& answer) noexcept {
@@ -352,26 +373,27 @@ void Queue::finish(detail::Tag& tag, const Answer& answer) noexcept {
     if (tag.op == Op::report_zones && result >= 0) [[unlikely]]
         result = static_cast<int>(tag.length);
     tag.result = result;
+    counted_[static_cast<std::size_t>(tag.op)].count(tag.length, result);
     if (parts_.data->send(tag) == Move::submit)
         submit(tag, Stage::send);
     else
         commit(tag, result);
 }
 
-void Queue::commit(detail::Tag& tag, int result) noexcept {
+inline void Queue::commit(detail::Tag& tag, int result) noexcept {
     tag.result = result;
     parts_.data->release(tag);
     submit(tag, Stage::commit);
 }
 
-void Queue::submit(detail::Tag& tag, Stage stage) noexcept {
+inline void Queue::submit(detail::Tag& tag, Stage stage) noexcept {
     tag.stage = stage;
     if (!unsent_tags_.empty() || !prepare(tag)) [[unlikely]]
         unsent_tags_.push(tag);
 }
 
 // False: there is no room in the submission queue.
-bool Queue::prepare(const detail::Tag& tag) noexcept {
+inline bool Queue::prepare(const detail::Tag& tag) noexcept {
     if (tag.stage == Stage::commit)
         return prepare_command(UBLK_U_IO_COMMIT_AND_FETCH_REQ, tag);
     io_uring_sqe* sqe = next_sqe();
@@ -382,7 +404,7 @@ bool Queue::prepare(const detail::Tag& tag) noexcept {
     return true;
 }
 
-bool Queue::prepare_command(std::uint32_t command, const detail::Tag& tag) noexcept {
+inline bool Queue::prepare_command(std::uint32_t command, const detail::Tag& tag) noexcept {
     io_uring_sqe* sqe = next_sqe();
     if (!sqe) [[unlikely]]
         return false;
@@ -409,13 +431,13 @@ void Queue::start(RingOperation& operation) noexcept {
     submit(operation);
 }
 
-void Queue::submit(RingOperation& operation) noexcept {
+inline void Queue::submit(RingOperation& operation) noexcept {
     ++running_operations_;
     if (!unsent_operations_.empty() || !prepare_operation(operation)) [[unlikely]]
         unsent_operations_.push(operation);
 }
 
-bool Queue::prepare_operation(RingOperation& operation) noexcept {
+inline bool Queue::prepare_operation(RingOperation& operation) noexcept {
     const RingOperation::Parts& parts = operation.parts_;
     if (parts.limited && !make_room_for(2)) [[unlikely]]
         return false;
@@ -452,8 +474,8 @@ void Queue::prepare_limit(io_uring_sqe& limited, RingOperation& operation) noexc
     ++running_operations_;
 }
 
-void Queue::handle_operation(RingOperation& operation, int result) {
-    if (is_postponed(operation, result)) [[unlikely]]
+inline void Queue::handle_operation(RingOperation& operation, int result) {
+    if (!is_progress(result) && is_postponed(operation, result)) [[unlikely]]
         return;
     --running_operations_;
     go_on(operation, operation.take_result(result));
@@ -464,7 +486,7 @@ void Queue::handle_limit(RingOperation& operation, int result) {
     go_on(operation, operation.take_end_of_limit(result));
 }
 
-void Queue::go_on(RingOperation& operation, RingOperation::Next next) {
+inline void Queue::go_on(RingOperation& operation, RingOperation::Next next) {
     switch (next) {
     case RingOperation::Next::resume:
         operation.waiter_.resume();
@@ -486,8 +508,6 @@ bool Queue::make_room_for(unsigned entries) noexcept {
 // Whether the operation is to be tried again later, its result being none. Without tags there is
 // nobody any more who could wait for it, nor for what was canceled.
 bool Queue::is_postponed(RingOperation& operation, int result) noexcept {
-    if (is_progress(result)) [[likely]]
-        return false;
     const bool again = operation.lacks_thread(result) ||
                        (operation.lacks_memory(result) && shortage_.may_wait_for_memory());
     if (!again || !is_waited_for() || was_canceled(operation))
@@ -499,8 +519,6 @@ bool Queue::is_postponed(RingOperation& operation, int result) noexcept {
 
 // The same for the move of a request's data: io_uring hands it to a thread, too.
 bool Queue::is_postponed(detail::Tag& tag, int result) noexcept {
-    if (is_progress(result)) [[likely]]
-        return false;
     const bool again = result == -ECANCELED || result == -EAGAIN ||
                        (result == -ENOMEM && shortage_.may_wait_for_memory());
     if (!again || owned_tags_ == 0)
@@ -510,7 +528,7 @@ bool Queue::is_postponed(detail::Tag& tag, int result) noexcept {
     return true;
 }
 
-bool Queue::is_progress(int result) noexcept {
+inline bool Queue::is_progress(int result) noexcept {
     if (result < 0) [[unlikely]]
         return false;
     if (shortage_.lasts()) [[unlikely]]
@@ -544,7 +562,12 @@ void Queue::try_again() noexcept {
     for (auto tags = postponed_tags_.take_all(); !tags.empty();) {
         detail::Tag& tag = *tags.first();
         tags.pop();
-        submit(tag, tag.stage);
+        if (tag.stage != Stage::target)
+            submit(tag, tag.stage);
+        else if (serve(tag))
+            shortage_.ends();
+        else
+            wait_for_frame(tag);
     }
     for (auto operations = postponed_operations_.take_all(); !operations.empty();) {
         RingOperation& operation = *operations.first();
@@ -557,9 +580,14 @@ void Queue::try_again() noexcept {
     }
 }
 
-io_uring_sqe* Queue::next_sqe() noexcept {
+inline io_uring_sqe* Queue::next_sqe() noexcept {
     if (io_uring_sqe* sqe = parts_.uring->next_sqe()) [[likely]]
         return sqe;
+    return next_sqe_after_all();
+}
+
+// The submission queue is full: what is in it goes first.
+io_uring_sqe* Queue::next_sqe_after_all() noexcept {
     enter(0);
     return parts_.uring->next_sqe();
 }
@@ -575,11 +603,16 @@ void Queue::retry_backlog() noexcept {
 }
 
 Statistics Queue::statistics() const noexcept {
-    return Statistics{.requests = delivered_.get(),
-                      .rejected = rejected_.get(),
-                      .contract_violations = violations_.get(),
-                      .refused_answers = refused_.get(),
-                      .frame_heap_allocations = parts_.frames.heap_allocations()};
+    Statistics statistics{.rejected = rejected_.get(),
+                          .contract_violations = violations_.get(),
+                          .refused_answers = refused_.get(),
+                          .frame_heap_allocations = parts_.frames.heap_allocations(),
+                          .short_for_seconds = shortage_.seconds()};
+    for (std::size_t op = 0; op < counted_.size(); ++op) {
+        statistics.operations[op] = counted_[op].statistics();
+        statistics.requests += statistics.operations[op].requests;
+    }
+    return statistics;
 }
 
 namespace detail {

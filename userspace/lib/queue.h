@@ -4,6 +4,7 @@
 #ifndef UBLK_LIB_QUEUE_H
 #define UBLK_LIB_QUEUE_H
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -23,6 +24,7 @@
 #include "counter.h"
 #include "data_path.h"
 #include "frame_pool.h"
+#include "operation_counters.h"
 #include "shortage.h"
 #include "tag.h"
 #include "uapi.h"
@@ -49,7 +51,8 @@ public:
     static constexpr int char_device_file = 0;
 
     static unsigned ring_entries(unsigned depth);
-    static unsigned frame_blocks(unsigned depth);
+    // Of whose requests each has so many coroutines at a time.
+    static unsigned frame_blocks(unsigned depth, unsigned frames);
 
     explicit Queue(Parts parts);
     Queue(const Queue&) = delete;
@@ -95,6 +98,8 @@ private:
     void read_descriptor(detail::Tag& tag) noexcept;
     void arrive(detail::Tag& tag);
     void hand_over(detail::Tag& tag);
+    bool serve(detail::Tag& tag);
+    void wait_for_frame(detail::Tag& tag) noexcept;
     void commit(detail::Tag& tag, int result) noexcept;
     void submit(detail::Tag& tag, Stage stage) noexcept;
     void submit(RingOperation& operation) noexcept;
@@ -104,6 +109,7 @@ private:
     void prepare_limit(io_uring_sqe& limited, RingOperation& operation) noexcept;
     bool make_room_for(unsigned entries) noexcept;
     io_uring_sqe* next_sqe() noexcept;
+    io_uring_sqe* next_sqe_after_all() noexcept;
     void retry_backlog() noexcept;
     bool is_postponed(RingOperation& operation, int result) noexcept;
     bool is_postponed(detail::Tag& tag, int result) noexcept;
@@ -149,7 +155,7 @@ private:
     std::optional<Result<void>> begun_{}; // what came of the target's begin()
     bool patient_ = false;                // until a timeout
     BufferPool buffers_;
-    Counter delivered_;
+    std::array<OperationCounters, Statistics::highest_operation + 1> counted_{}; // by Op
     Counter rejected_;
     Counter violations_;
     Counter refused_;

@@ -16,7 +16,7 @@
 namespace ublk {
 
 struct QueueThread::State {
-    std::shared_ptr<Device> device; // the thread's: none once it has ended
+    std::shared_ptr<ServedDevice> device; // the thread's: none once it has ended
     int char_device;
     unsigned index;
     std::vector<unsigned> cpus;
@@ -55,7 +55,7 @@ struct BuiltQueue {
     std::unique_ptr<Queue> queue;
 };
 
-Result<BuiltQueue> build_queue(QueueThread::Device& device, int char_device, unsigned index,
+Result<BuiltQueue> build_queue(ServedDevice& device, int char_device, unsigned index,
                                const std::vector<unsigned>& cpus) {
     const unsigned depth = device.info.depth;
     if (Result<void> prepared = device.driver->prepare_thread(cpus); !prepared)
@@ -77,7 +77,8 @@ Result<BuiltQueue> build_queue(QueueThread::Device& device, int char_device, uns
         return data.error();
     if (Result<void> done = (*data)->prepare(**uring); !done)
         return done.error();
-    Result<FramePool> frames = FramePool::create(Queue::frame_blocks(depth));
+    Result<FramePool> frames =
+        FramePool::create(Queue::frame_blocks(depth, device.checked.target().frames()));
     if (!frames)
         return frames.error();
     auto queue = std::make_unique<Queue>(Queue::Parts{.index = index,
@@ -134,7 +135,7 @@ void QueueThread::State::serve() {
     });
 }
 
-Result<QueueThread> QueueThread::start(std::shared_ptr<Device> device, int char_device,
+Result<QueueThread> QueueThread::start(std::shared_ptr<ServedDevice> device, int char_device,
                                        unsigned index, std::vector<unsigned> cpus) {
     const int number = device->info.number;
     std::shared_ptr<State> state{

@@ -18,23 +18,23 @@ namespace ublk {
 
 using Deadline = std::chrono::steady_clock::time_point;
 
+// A device as its queues see it, and what they have in common. Shared, because a thread whose
+// target hangs outlives the server.
+struct ServedDevice {
+    std::shared_ptr<DriverPort> driver;
+    std::unique_ptr<Target> target;
+    FileTable files; // of the target
+    CheckedTarget checked;
+    DeviceInfo info;
+    CopyChoice copy;
+    UniqueFd ended; // eventfd, written when a queue ends
+    SharedPlace shared;
+    Workers workers;
+};
+
 class QueueThread {
 public:
-    // What the queues of a device have in common. Shared, because a thread whose target hangs
-    // outlives the server.
-    struct Device {
-        std::shared_ptr<DriverPort> driver;
-        std::unique_ptr<Target> target;
-        FileTable files; // of the target
-        CheckedTarget checked;
-        DeviceInfo info;
-        CopyChoice copy;
-        UniqueFd ended; // eventfd, written when a queue ends
-        SharedPlace shared;
-        Workers workers;
-    };
-
-    static Result<QueueThread> start(std::shared_ptr<Device> device, int char_device,
+    static Result<QueueThread> start(std::shared_ptr<ServedDevice> device, int char_device,
                                      unsigned index, std::vector<unsigned> cpus);
     QueueThread(QueueThread&&) = default;
     QueueThread& operator=(QueueThread&&) = default;

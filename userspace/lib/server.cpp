@@ -9,10 +9,10 @@
 #include "copy_choice.h"
 #include "driver_features.h"
 #include "driver_port.h"
+#include "lifecycle.h"
 #include "queue_thread.h"
 #include "recovery_choice.h"
-#include "running.h"
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "stop_signals.h"
 
 namespace ublk {
@@ -102,10 +102,14 @@ bool uses_memory_of_users(const DeviceInfo& info) {
 // A disk does not change what it is because another server comes.
 Result<void> check_takes_over(const Target& target, const Geometry& disk, const DeviceInfo& info) {
     const Geometry ours = target.geometry();
-    const char* difference = nullptr;
+    const std::string step = "take " + block_device_path(info.number) + " over";
     if (ours.size_bytes != disk.size_bytes)
-        difference = "size";
-    else if (ours.logical_block_size != disk.logical_block_size)
+        return Error{ENODATA, step,
+                     "the disk has " + std::to_string(disk.size_bytes) +
+                         " bytes, what it is made of " + std::to_string(ours.size_bytes),
+                     ErrorKind::backend};
+    const char* difference = nullptr;
+    if (ours.logical_block_size != disk.logical_block_size)
         difference = "block size";
     else if (ours.zones != disk.zones)
         difference = "zones";
@@ -120,8 +124,7 @@ Result<void> check_takes_over(const Target& target, const Geometry& disk, const 
         difference = "zero copy, which gives the data to nobody's memory,";
     if (!difference)
         return {};
-    return Error{EINVAL, "take " + block_device_path(info.number) + " over",
-                 std::string{"its "} + difference + " is not what this target has",
+    return Error{EINVAL, step, std::string{"its "} + difference + " is not what this target has",
                  ErrorKind::backend};
 }
 
@@ -145,18 +148,18 @@ Result<World> open_world(std::shared_ptr<DriverPort> driver, Milliseconds timeou
     return World{std::move(driver), *std::move(control), std::move(ended)};
 }
 
-std::shared_ptr<QueueThread::Device> make_device(World& world, std::unique_ptr<Target> target,
-                                                 const DeviceInfo& info, CopyChoice copy,
-                                                 std::shared_ptr<const SharedMemory> memory) {
+std::shared_ptr<ServedDevice> make_device(World& world, std::unique_ptr<Target> target,
+                                          const DeviceInfo& info, CopyChoice copy,
+                                          std::shared_ptr<const SharedMemory> memory) {
     Target& served = *target;
     FileTable files;
     served.register_files(files);
     if (copy.mode != CopyMode::shmem)
         memory.reset();
-    return std::shared_ptr<QueueThread::Device>{new QueueThread::Device{
-        world.driver, std::move(target), std::move(files), CheckedTarget{served}, info,
-        std::move(copy), std::move(world.ended), SharedPlace{std::move(memory)},
-        Workers{world.driver}}};
+    return std::shared_ptr<ServedDevice>{
+        new ServedDevice{world.driver, std::move(target), std::move(files), CheckedTarget{served},
+                         info, std::move(copy), std::move(world.ended),
+                         SharedPlace{std::move(memory)}, Workers{world.driver}}};
 }
 
 } // namespace
@@ -170,22 +173,22 @@ struct ServerMaker {
 };
 
 Result<Server> Server::start(std::unique_ptr<Target> target, const ServerOptions& options) {
-    return start_over(kernel_driver(), std::move(target), options);
+    return start_with_driver(kernel_driver(), std::move(target), options);
 }
 
 Result<Server> Server::recover(int number, std::unique_ptr<Target> target,
                                const RecoverOptions& options) {
-    return recover_over(kernel_driver(), number, std::move(target), options);
+    return recover_with_driver(kernel_driver(), number, std::move(target), options);
 }
 
-Result<Server> start_over(std::shared_ptr<DriverPort> driver, std::unique_ptr<Target> target,
-                          const ServerOptions& options) {
+Result<Server> start_with_driver(std::shared_ptr<DriverPort> driver, std::unique_ptr<Target> target,
+                                 const ServerOptions& options) {
     return without_exceptions(
         [&] { return ServerMaker::start(std::move(driver), std::move(target), options); });
 }
 
-Result<Server> recover_over(std::shared_ptr<DriverPort> driver, int number,
-                            std::unique_ptr<Target> target, const RecoverOptions& options) {
+Result<Server> recover_with_driver(std::shared_ptr<DriverPort> driver, int number,
+                                   std::unique_ptr<Target> target, const RecoverOptions& options) {
     return without_exceptions([&] {
         return ServerMaker::recover(std::move(driver), number, std::move(target), options);
     });
@@ -217,12 +220,12 @@ Result<Server> ServerMaker::start(std::shared_ptr<DriverPort> driver,
     Added added{world->control, info->number};
     auto device =
         make_device(*world, std::move(target), *info, *std::move(copy), options.shared_memory);
-    auto running = std::make_unique<Server::Running>(
+    auto lifecycle = std::make_unique<Server::Lifecycle>(
         std::move(world->driver), std::move(world->control), std::move(device), options.timeout);
     added.is_cared_for();
-    if (Result<void> up = running->bring_up(options.before_disk); !up)
+    if (Result<void> up = lifecycle->bring_up(options.before_disk); !up)
         return up.error();
-    return Server{std::move(running)};
+    return Server{std::move(lifecycle)};
 }
 
 Result<Server> ServerMaker::recover(std::shared_ptr<DriverPort> driver, int number,
@@ -244,33 +247,40 @@ Result<Server> ServerMaker::recover(std::shared_ptr<DriverPort> driver, int numb
     CopyChoice copy{copy_mode_of(info->features), "what the device was added with"};
     auto device =
         make_device(*world, std::move(target), *info, std::move(copy), options.shared_memory);
-    auto running = std::make_unique<Server::Running>(
+    auto lifecycle = std::make_unique<Server::Lifecycle>(
         std::move(world->driver), std::move(world->control), std::move(device), options.timeout);
-    if (Result<void> taken = running->take_over(); !taken)
+    if (Result<void> taken = lifecycle->take_over(); !taken)
         return taken.error();
-    return Server{std::move(running)};
+    return Server{std::move(lifecycle)};
 }
 
-Server::Server(std::unique_ptr<Running> running) : running_(std::move(running)) {}
+Server::Server(std::unique_ptr<Lifecycle> lifecycle) : lifecycle_(std::move(lifecycle)) {}
 Server::Server(Server&&) noexcept = default;
 Server& Server::operator=(Server&&) noexcept = default;
 Server::~Server() = default;
 
-const std::string& Server::path() const { return running_->path(); }
-const DeviceInfo& Server::info() const { return running_->info(); }
-const CopyChoice& Server::copy() const { return running_->copy(); }
-Statistics Server::statistics() const { return running_->statistics(); }
+const std::string& Server::path() const { return lifecycle_->path(); }
+const DeviceInfo& Server::info() const { return lifecycle_->info(); }
+const CopyChoice& Server::copy() const { return lifecycle_->copy(); }
+const Target& Server::target() const { return lifecycle_->target(); }
+Statistics Server::statistics() const { return lifecycle_->statistics(); }
+Metrics Server::metrics() const { return lifecycle_->metrics(); }
 
 Result<End> Server::run(const std::vector<Watch>& also) {
-    return without_exceptions([&] { return running_->run(also); });
+    return without_exceptions([&] { return lifecycle_->run(also); });
 }
 
 Result<void> Server::stop() {
-    return without_exceptions([this] { return running_->stop(); });
+    return without_exceptions([this] { return lifecycle_->stop(); });
 }
 
 Result<Resized> Server::resize(const SizeRequest& request) {
-    return without_exceptions([&] { return running_->resize(request); });
+    return without_exceptions([&] { return lifecycle_->resize(request); });
+}
+
+Result<Reply> Server::command(const std::string& name, const std::vector<std::string>& words,
+                              Target* layer) {
+    return without_exceptions([&] { return lifecycle_->command(name, words, layer); });
 }
 
 } // namespace ublk

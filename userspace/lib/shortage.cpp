@@ -23,6 +23,7 @@ void Shortage::continues(int error) noexcept {
     if (!lasts_) {
         lasts_ = true;
         since_ = now;
+        since_for_others_ = now;
         pause_ = 0ms;
     } else if (now - said_ < between_words) {
         return;
@@ -41,7 +42,16 @@ void Shortage::ends() noexcept {
     if (!lasts_)
         return;
     lasts_ = false;
+    since_for_others_ = Clock::time_point{};
     std::fprintf(stderr, "ublk: queue %u: I/O goes on\n", queue_);
+}
+
+std::uint64_t Shortage::seconds() const noexcept {
+    const Clock::time_point since = since_for_others_;
+    if (since == Clock::time_point{})
+        return 0;
+    const auto lasted = std::chrono::duration_cast<std::chrono::seconds>(Clock::now() - since);
+    return static_cast<std::uint64_t>(std::max<std::int64_t>(1, lasted.count()));
 }
 
 bool Shortage::may_wait_for_memory() const noexcept {

@@ -5,7 +5,9 @@
 #ifndef UBLK_LIB_SHORTAGE_H
 #define UBLK_LIB_SHORTAGE_H
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 
 #include <linux/time_types.h>
 
@@ -22,6 +24,8 @@ public:
     // Something could.
     void ends() noexcept;
     bool lasts() const noexcept { return lasts_; }
+    // How long it lasts by now, at least 1; 0: there is none. By any thread.
+    std::uint64_t seconds() const noexcept;
 
     // How long memory may be short. There may be none for an operation of the backing's own, for
     // ever; a thread is missing only while a limit is reached.
@@ -35,6 +39,7 @@ private:
     unsigned queue_;
     bool lasts_ = false;
     Clock::time_point since_{};
+    std::atomic<Clock::time_point> since_for_others_{}; // the epoch: it does not last
     Clock::time_point said_{};
     std::chrono::milliseconds pause_{0};
     __kernel_timespec pause_for_ring_{};

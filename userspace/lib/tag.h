@@ -43,20 +43,21 @@ struct Tag {
 
     // As the target gets it.
     Request request() const noexcept {
-        Request request;
-        request.offset = offset;
-        request.op = op;
-        request.fua = flags & UBLK_IO_F_FUA;
-        request.no_unmap = flags & UBLK_IO_F_NOUNMAP;
-        request.tag = number;
-        if (op != Op::report_zones) [[likely]]
-            request.length = length;
-        if (has_data(op)) [[likely]]
-            request.data = data();
-        return request;
+        if (op <= Op::write) [[likely]]
+            return request(length, data());
+        return request(op == Op::report_zones ? 0 : length, has_data(op) ? data() : Data{});
     }
 
 private:
+    Request request(std::uint64_t bytes, Data data) const noexcept {
+        return {.offset = offset,
+                .length = bytes,
+                .data = data,
+                .op = op,
+                .fua = (flags & UBLK_IO_F_FUA) != 0,
+                .no_unmap = (flags & UBLK_IO_F_NOUNMAP) != 0,
+                .tag = number};
+    }
     Data data() const noexcept {
         if (ring_buffer >= 0) // which begins at address 0
             return {0, length, ring_buffer, false};

@@ -199,6 +199,10 @@ bool Backing::may_try_buffered(int result) const noexcept {
     return true;
 }
 
+bool Backing::is_direct() const noexcept {
+    return direct && (::fcntl(fd.get(), F_GETFL) & O_DIRECT);
+}
+
 Result<Backing> open_backing(const BackingRequest& request) {
     auto found = look_up(request.path);
     if (!found)

@@ -18,7 +18,7 @@ namespace ublk::targets {
 struct Backing {
     UniqueFd fd{};
     std::uint64_t size = 0;
-    bool direct = false;
+    bool direct = false; // as it was opened
     bool block_device = false;
     bool read_only = false;
     Properties properties{};
@@ -27,6 +27,8 @@ struct Backing {
     // For an I/O that failed: whether to try it again, as it may have been for being direct, which
     // it is no more. By any thread.
     bool may_try_buffered(int result) const noexcept;
+    // By any thread: false once that has been done.
+    bool is_direct() const noexcept;
 };
 
 // Locks a file against other servers, and a block device against mounting and other exclusive use.

@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // The `offset` filter: the disk is a part of what it stands on.
+#include <algorithm>
 #include <cerrno>
+#include <numeric>
 
 #include <ublk/filter.h>
+
+#include "settings.h"
 
 namespace ublk::targets {
 
@@ -13,15 +17,38 @@ constexpr OptionInfo options[] = {
     {"size", OptionType::size, "", "how large it is (default: all behind the start)"},
 };
 
+// Granules of a discard stay where they are below.
+DiscardLimits shifted(DiscardLimits limits, std::uint64_t start, std::uint32_t block) {
+    const std::uint64_t granule = std::max(limits.granularity, block);
+    limits.alignment =
+        static_cast<std::uint32_t>((limits.alignment + granule - start % granule) % granule);
+    return limits;
+}
+
 class Offset final : public Filter {
 public:
-    Offset(std::unique_ptr<Target> next, std::uint64_t start, std::uint64_t size)
-        : Filter(std::move(next)), start_(start), size_(size) {}
+    Offset(std::unique_ptr<Target> next, const OptionValues& values)
+        : Filter(std::move(next)), values_(values), start_(values.size("start")),
+          size_(values.size("size")) {}
 
     Geometry geometry() const override {
         Geometry geometry = Filter::geometry();
         geometry.size_bytes = size_ ? size_ : geometry.size_bytes - start_;
+        if (geometry.discard.max_bytes)
+            geometry.discard = shifted(geometry.discard, start_, geometry.logical_block_size);
         return geometry;
+    }
+
+    // Whoever uses the disk would find another one.
+    Result<Reply> command(std::string_view name, std::span<const std::string> words) override {
+        if (name != "offset")
+            return Filter::command(name, words);
+        if (!words.empty())
+            return Error{EINVAL, "offset",
+                         "what part of it the disk is cannot be changed while there is a disk: del "
+                         "it, and add it with other options",
+                         ErrorKind::usage};
+        return Settings::describe(options, values_);
     }
 
     // A part of a fixed size keeps it; the rest grows with what it is the rest of.
@@ -44,6 +71,7 @@ public:
     }
 
 private:
+    OptionValues values_;
     std::uint64_t start_;
     std::uint64_t size_; // 0: all behind the start
 };
@@ -57,8 +85,10 @@ Result<std::unique_ptr<Target>> wrap(std::vector<std::unique_ptr<Target>> inner,
     const Geometry below = inner.front()->geometry();
     const std::uint64_t start = values.size("start");
     const std::uint64_t size = values.size("size");
-    // Granules of a discard, blocks and chunks must not shift.
-    const std::uint64_t unit = std::max(below.physical_block_size, below.logical_block_size);
+    // Blocks and chunks must not shift.
+    const std::uint64_t unit =
+        std::lcm(std::max(below.physical_block_size, below.logical_block_size),
+                 std::max(below.chunk_bytes, 1U));
     if (below.is_zoned())
         return misfit("offset", "a zoned disk has no parts; leave this filter out");
     if (start % unit || size % below.logical_block_size)
@@ -67,7 +97,12 @@ Result<std::unique_ptr<Target>> wrap(std::vector<std::unique_ptr<Target>> inner,
     if (start >= below.size_bytes || size > below.size_bytes - start)
         return misfit("start=" + std::to_string(start) + ",size=" + std::to_string(size),
                       "there are " + std::to_string(below.size_bytes) + " bytes");
-    return std::unique_ptr<Target>{std::make_unique<Offset>(std::move(inner.front()), start, size)};
+    return std::unique_ptr<Target>{std::make_unique<Offset>(std::move(inner.front()), values)};
+}
+
+// What a part of a fixed size is a part of may have any.
+std::uint64_t size_inside(const OptionValues& values, std::uint64_t size) {
+    return values.size("size") ? 0 : size + values.size("start");
 }
 
 } // namespace
@@ -78,6 +113,7 @@ const TargetInfo offset_info{.name = "offset",
                              .options = options,
                              .wrap = wrap,
                              .least = 1,
-                             .most = 1};
+                             .most = 1,
+                             .size_inside = size_inside};
 
 } // namespace ublk::targets

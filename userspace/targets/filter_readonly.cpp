@@ -22,10 +22,31 @@ public:
         return geometry;
     }
 
+    // It may follow what it stands on, but does not make that larger.
+    Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
+        if (size)
+            return Error{EROFS, "resize", "the readonly filter lets nothing be changed; use auto",
+                         ErrorKind::usage};
+        return Filter::resize(size);
+    }
+
+    // The kernel and the file systems on a disk have to know whether it can be written, from its
+    // beginning on.
+    Result<Reply> command(std::string_view name, std::span<const std::string> words) override {
+        if (name != "readonly")
+            return Filter::command(name, words);
+        if (!words.empty())
+            return Error{EINVAL, "readonly",
+                         "it has no settings, and is there for the life of the disk: del it, and "
+                         "add it without this filter",
+                         ErrorKind::usage};
+        return Reply{};
+    }
+
     Async<Answer> serve(Ring ring, Request request) override {
         if (!changes_nothing(request.op))
-            co_return -EROFS;
-        co_return co_await next().serve(ring, request);
+            return -EROFS;
+        return next().serve(ring, request);
     }
 };
 

@@ -58,8 +58,14 @@ public:
     }
     Persistence persistence() const override { return Persistence::backing; }
     std::vector<BackingUse> backings() const override { return {backing_.use}; }
-    std::optional<bool> is_direct() const override { return backing_.direct; }
-    std::vector<std::string> remarks() const override { return wish_.remarks; }
+    std::optional<bool> is_direct() const override { return backing_.is_direct(); }
+    std::vector<std::string> remarks() const override {
+        std::vector<std::string> remarks = wish_.remarks;
+        if (backing_.direct && !backing_.is_direct())
+            remarks.push_back("file=" + wish_.path +
+                              ": direct I/O has failed, using the page cache since");
+        return remarks;
+    }
 
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         auto available = current_size(backing_);
@@ -70,29 +76,20 @@ public:
 
     Async<Answer> serve(Ring ring, Request request) override {
         const std::uint64_t offset = offset_ + request.offset;
-        const auto durability = request.fua ? Durability::stable : Durability::cached;
-
         switch (request.op) {
-        case Op::read: {
-            const int result = co_await ring.read(file_, request.data, offset);
-            if (result < 0) [[unlikely]]
-                co_return co_await read_buffered(ring, request.data, offset, result);
-            co_return result;
-        }
-        case Op::write: {
-            const int result = co_await ring.write(file_, request.data, offset, durability);
-            if (result < 0) [[unlikely]]
-                co_return co_await write_buffered(ring, request.data, offset, durability, result);
-            co_return result;
-        }
+        case Op::read:
+            return read(ring, request.data, offset);
+        case Op::write:
+            return write(ring, request.data, offset,
+                         request.fua ? Durability::stable : Durability::cached);
         case Op::flush:
-            co_return co_await ring.sync(file_, Sync::data);
+            return flush(ring);
         case Op::discard:
-            co_return co_await discard(ring, {offset, request.length});
+            return discard(ring, {offset, request.length});
         case Op::write_zeroes:
-            co_return co_await zero(ring, {offset, request.length}, request.no_unmap);
+            return zero(ring, {offset, request.length}, request.no_unmap);
         default:
-            co_return -EOPNOTSUPP; // of zones, which this device has not
+            return -EOPNOTSUPP; // of zones, which this device has not
         }
     }
 
@@ -127,6 +124,21 @@ private:
         return size;
     }
 
+    // One coroutine for each operation, which keeps what that needs and no more.
+    Async<Answer> read(Ring ring, Data data, std::uint64_t offset) {
+        const int result = co_await ring.read(file_, data, offset);
+        if (result < 0) [[unlikely]]
+            co_return co_await read_buffered(ring, data, offset, result);
+        co_return result;
+    }
+    Async<Answer> write(Ring ring, Data data, std::uint64_t offset, Durability durability) {
+        const int result = co_await ring.write(file_, data, offset, durability);
+        if (result < 0) [[unlikely]]
+            co_return co_await write_buffered(ring, data, offset, durability, result);
+        co_return result;
+    }
+    Async<Answer> flush(Ring ring) { co_return co_await ring.sync(file_, Sync::data); }
+
     // After a direct read that failed so.
     Async<int> read_buffered(Ring ring, Data data, std::uint64_t offset, int result) {
         if (!backing_.may_try_buffered(result))
@@ -148,7 +160,7 @@ private:
     }
 
     // Advice, which a backing that turns out not to take it need not follow.
-    Async<int> discard(Ring ring, Window range) {
+    Async<Answer> discard(Ring ring, Window range) {
         if (!can_discard_.load(std::memory_order_relaxed))
             co_return 0;
         constexpr int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
@@ -164,7 +176,7 @@ private:
     }
 
     // The cheapest way that the backing has; which one that is shows at the first attempt.
-    Async<int> zero(Ring ring, Window range, bool keep_allocated) {
+    Async<Answer> zero(Ring ring, Window range, bool keep_allocated) {
         constexpr int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
         constexpr int zero_range = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
 

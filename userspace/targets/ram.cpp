@@ -40,28 +40,32 @@ public:
         switch (request.op) {
         case Op::read:
             std::memcpy(request.data.memory().data(), memory_->at(request.offset), request.length);
-            co_return request.done();
+            return request.done();
         case Op::write:
             std::memcpy(memory_->at(request.offset), request.data.memory().data(), request.length);
-            co_return request.done();
+            return request.done();
         case Op::write_zeroes:
             if (request.no_unmap || keeps_pages_) {
                 std::memset(memory_->at(request.offset), 0, request.length);
-                co_return request.done();
+                return request.done();
             }
             [[fallthrough]];
         case Op::discard:
-            // Freeing much memory takes long: not on the queue's thread.
-            co_return co_await ring.allocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                             request.offset, request.length);
+            return punch(ring, request.offset, request.length);
         case Op::flush:
-            co_return request.done();
+            return request.done();
         default:
-            co_return -EOPNOTSUPP; // of zones, which this device has not
+            return -EOPNOTSUPP; // of zones, which this device has not
         }
     }
 
 private:
+    // Freeing much memory takes long: not on the queue's thread.
+    Async<Answer> punch(Ring ring, std::uint64_t offset, std::uint64_t length) {
+        co_return co_await ring.allocate(file_, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                                         length);
+    }
+
     std::unique_ptr<Memory> memory_;
     Geometry geometry_;
     File file_;

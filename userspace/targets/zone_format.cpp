@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstring>
 
+#include "crc32c.h"
+
 namespace ublk::targets::zone_format {
 
 namespace {
@@ -52,21 +54,9 @@ struct RawTableBlock {
 static_assert(sizeof(RawTableBlock) == block_size &&
               std::has_unique_object_representations_v<RawTableBlock>);
 
-constexpr std::array<std::uint32_t, 256> make_crc_table() {
-    constexpr std::uint32_t polynomial = 0x82f63b78; // Castagnoli's, reflected
-    std::array<std::uint32_t, 256> table{};
-    for (std::uint32_t byte = 0; byte < table.size(); ++byte) {
-        std::uint32_t crc = byte;
-        for (int bit = 0; bit < 8; ++bit)
-            crc = crc >> 1 ^ (crc & 1 ? polynomial : 0);
-        table[byte] = crc;
-    }
-    return table;
-}
-
 template <class Raw> Block sealed(Raw raw) {
     raw.checksum = 0;
-    raw.checksum = checksum(std::as_bytes(std::span{&raw, 1}));
+    raw.checksum = crc32c(std::as_bytes(std::span{&raw, 1}));
     Block block;
     std::memcpy(block.data(), &raw, block.size());
     return block;
@@ -74,7 +64,7 @@ template <class Raw> Block sealed(Raw raw) {
 
 template <class Raw> bool seal_is_good(Raw raw) {
     const std::uint32_t found = std::exchange(raw.checksum, 0);
-    return found == checksum(std::as_bytes(std::span{&raw, 1}));
+    return found == crc32c(std::as_bytes(std::span{&raw, 1}));
 }
 
 Error damaged(const char* what) {
@@ -96,14 +86,6 @@ bool is_possible(const ZoneLayout& layout) {
 }
 
 } // namespace
-
-std::uint32_t checksum(std::span<const std::byte> data) {
-    static constexpr std::array<std::uint32_t, 256> table = make_crc_table();
-    std::uint32_t crc = ~0U;
-    for (const std::byte byte : data)
-        crc = crc >> 8 ^ table[(crc ^ static_cast<std::uint32_t>(byte)) & 0xff];
-    return ~crc;
-}
 
 std::uint32_t table_blocks(std::uint32_t zones) {
     return (zones + records_per_block - 1) / records_per_block;

@@ -48,9 +48,6 @@ Result<TableBlock> decode_table_block(std::uint32_t block, const Block& raw);
 // Whether a zone of this layout can be so.
 bool is_possible(const ZoneLayout& layout, std::uint32_t zone, const ZoneRecord& record);
 
-// CRC-32C.
-std::uint32_t checksum(std::span<const std::byte> data);
-
 } // namespace ublk::targets::zone_format
 
 #endif

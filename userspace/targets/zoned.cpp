@@ -58,6 +58,9 @@ public:
         return backing ? backing->properties.remarks : std::vector<std::string>{};
     }
 
+    // serve(), manage(), finish_in_turn(), and the store's commit() and what writes for it.
+    unsigned frames() const override { return usual_frames + 1; }
+
     Async<Answer> serve(Ring ring, Request request) override {
         switch (request.op) {
         case Op::read:

@@ -45,10 +45,10 @@ TEST_F(ControlTest, NumberInUseSaysWhatToDo) {
 }
 
 TEST_F(ControlTest, ListIsEmptyWithoutDevices) {
-    EXPECT_TRUE(control.list().devices.empty());
+    EXPECT_TRUE(control.list()->devices.empty());
     ASSERT_TRUE(control.add({}));
-    EXPECT_EQ(control.list().devices.size(), 1U);
-    EXPECT_TRUE(control.list().errors.empty());
+    EXPECT_EQ(control.list()->devices.size(), 1U);
+    EXPECT_TRUE(control.list()->errors.empty());
 }
 
 TEST(ControlList, DeviceThatCannotBeAskedKeepsNoOtherOut) {
@@ -63,11 +63,12 @@ TEST(ControlList, DeviceThatCannotBeAskedKeepsNoOtherOut) {
         std::vector<int> device_numbers() override { return {4, 3, 2, 1}; }
     };
     Control control{std::make_unique<Port>(), 20ms};
-    const DeviceList list = control.list();
-    EXPECT_EQ(list.devices.size(), 2U);
-    ASSERT_EQ(list.errors.size(), 1U);
-    EXPECT_EQ(list.errors[0].code, EIO);
-    EXPECT_NE(list.errors[0].step.find('2'), std::string::npos);
+    const Result<DeviceList> list = control.list();
+    ASSERT_TRUE(list);
+    EXPECT_EQ(list->devices.size(), 2U);
+    ASSERT_EQ(list->errors.size(), 1U);
+    EXPECT_EQ(list->errors[0].code, EIO);
+    EXPECT_NE(list->errors[0].step.find('2'), std::string::npos);
 }
 
 TEST_F(ControlTest, GeometrySurvivesTheDriver) {

@@ -4,7 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "support/fake_driver.h"
 #include "support/memfd.h"
 #include "support/test_target.h"
@@ -170,12 +170,13 @@ TEST(CopyChoice, ServerAsksForZonesOfAZonedDeviceOnly) {
     auto driver = std::make_shared<test::FakeDriver>();
     driver->available_features = everything | UBLK_F_ZONED;
     {
-        const auto server = start_over(driver, std::make_unique<Zoned>(DataAccess::memory), {});
+        const auto server =
+            start_with_driver(driver, std::make_unique<Zoned>(DataAccess::memory), {});
         ASSERT_TRUE(server) << server.error().message();
         EXPECT_EQ(driver->granted_features(), UBLK_F_ZONED | UBLK_F_USER_COPY);
         EXPECT_TRUE(driver->params().types & UBLK_PARAM_TYPE_ZONED);
     }
-    const auto server = start_over(driver, std::make_unique<Some>(DataAccess::memory), {});
+    const auto server = start_with_driver(driver, std::make_unique<Some>(DataAccess::memory), {});
     ASSERT_TRUE(server);
     EXPECT_FALSE(driver->granted_features() & UBLK_F_ZONED);
 }
@@ -183,7 +184,7 @@ TEST(CopyChoice, ServerAsksForZonesOfAZonedDeviceOnly) {
 TEST(CopyChoice, DriverWithoutZonesIsSaidToBeTooOld) {
     auto driver = std::make_shared<test::FakeDriver>();
     driver->available_features = everything;
-    const auto server = start_over(driver, std::make_unique<Zoned>(DataAccess::memory), {});
+    const auto server = start_with_driver(driver, std::make_unique<Zoned>(DataAccess::memory), {});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().kind, ErrorKind::driver);
     EXPECT_THAT(server.error().message(), testing::HasSubstr("lacks ZONED"));
@@ -194,7 +195,7 @@ TEST(CopyChoice, DriverThatGrantsNoZonesIsRefused) {
     auto driver = std::make_shared<test::FakeDriver>();
     driver->available_features = everything | UBLK_F_ZONED;
     driver->grantable_features = UBLK_F_USER_COPY;
-    const auto server = start_over(driver, std::make_unique<Zoned>(DataAccess::memory), {});
+    const auto server = start_with_driver(driver, std::make_unique<Zoned>(DataAccess::memory), {});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().kind, ErrorKind::driver);
     EXPECT_FALSE(driver->device_exists());
@@ -203,8 +204,8 @@ TEST(CopyChoice, DriverThatGrantsNoZonesIsRefused) {
 TEST(CopyChoice, ServerAsksTheDriverForIt) {
     auto driver = std::make_shared<test::FakeDriver>();
     driver->available_features = everything;
-    const auto server =
-        start_over(driver, std::make_unique<Some>(DataAccess::ring), {.copy = CopyMode::user});
+    const auto server = start_with_driver(driver, std::make_unique<Some>(DataAccess::ring),
+                                          {.copy = CopyMode::user});
     ASSERT_TRUE(server) << server.error().message();
     EXPECT_EQ(server->copy().mode, CopyMode::user);
     EXPECT_EQ(driver->granted_features(), UBLK_F_USER_COPY);
@@ -217,8 +218,8 @@ TEST(CopyChoice, DriverThatGrantsLessThanItSaysIsRefused) {
     auto driver = std::make_shared<test::FakeDriver>();
     driver->available_features = everything;
     driver->grantable_features = 0;
-    const auto server =
-        start_over(driver, std::make_unique<Some>(DataAccess::memory), {.copy = CopyMode::user});
+    const auto server = start_with_driver(driver, std::make_unique<Some>(DataAccess::memory),
+                                          {.copy = CopyMode::user});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().kind, ErrorKind::driver);
     EXPECT_FALSE(driver->device_exists());

@@ -1,7 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "daemon/claims.h"
 
+#include <atomic>
+#include <barrier>
 #include <cerrno>
+#include <thread>
+#include <vector>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -37,16 +41,27 @@ protected:
         ASSERT_TRUE(state_.write(record));
     }
 
+    std::optional<DeviceInfo> find(const ServerRecord& record) const {
+        if (!exists_)
+            return std::nullopt;
+        DeviceInfo info{};
+        info.number = record.number;
+        info.state = device_;
+        return info;
+    }
+
     Result<void> check(const BackingUse& wanted, int except = no_device) {
         return check_claims(paths_, {wanted}, except,
-                            [&](const ServerRecord& record) -> std::optional<DeviceInfo> {
-                                if (!exists_)
-                                    return std::nullopt;
-                                DeviceInfo info{};
-                                info.number = record.number;
-                                info.state = device_;
-                                return info;
-                            });
+                            [&](const ServerRecord& record) { return find(record); });
+    }
+
+    Result<void> claim_for(int number, const BackingUse& wanted) {
+        ServerRecord record;
+        record.number = number;
+        record.target = "loop";
+        record.copy = {CopyMode::driver, "asked for"};
+        record.backing.uses = {wanted};
+        return claim(paths_, record, [&](const ServerRecord& other) { return find(other); });
     }
 };
 
@@ -62,6 +77,36 @@ Identity part(std::uint64_t start, std::uint64_t length, bool somewhere = false)
             .start = start,
             .length = length,
             .somewhere = somewhere};
+}
+
+Identity remote(std::string name) {
+    return {.kind = Kind::remote, .handle = std::move(name), .length = UINT64_MAX};
+}
+
+TEST_F(Claims, ImageOnANetworkIsTaken) {
+    record(4, {{Access::writes, {remote("rbd cluster/1//a")}}});
+    EXPECT_FALSE(check({Access::writes, {remote("rbd cluster/1//a")}}));
+    EXPECT_FALSE(check({Access::reads, {remote("rbd cluster/1//a")}}));
+    EXPECT_TRUE(check({Access::writes, {remote("rbd cluster/1//b")}}));
+    EXPECT_TRUE(check({Access::writes, {file(0)}})) << "it is no file";
+}
+
+TEST_F(Claims, ExportOfAServerIsTakenUnderAllItsNames) {
+    record(4, {{Access::writes, {remote("tcp:storage:1/x"), remote("tcp:10.0.0.1:1/x")}}});
+    const auto other_name = remote("tcp:alias:1/x");
+    EXPECT_FALSE(check({Access::writes, {other_name, remote("tcp:10.0.0.1:1/x")}}));
+    EXPECT_FALSE(check({Access::writes, {remote("tcp:storage:1/x")}}));
+    EXPECT_TRUE(check({Access::writes, {other_name}}));
+    EXPECT_TRUE(check({Access::writes, {remote("tcp:storage:1/y")}}));
+}
+
+TEST_F(Claims, ExportIsTheSameAfterItsServerHasMoved) {
+    const std::vector<BackingUse> before{{Access::writes, {remote("tcp:s:1/x"), remote("a")}}};
+    EXPECT_TRUE(check_same(before, {{Access::writes, {remote("tcp:s:1/x"), remote("b")}}}));
+    const auto other = check_same(before, {{Access::writes, {remote("tcp:t:1/x"), remote("a")}}});
+    ASSERT_FALSE(other);
+    EXPECT_THAT(other.error().hint, HasSubstr("another remote disk"));
+    EXPECT_THAT(other.error().hint, HasSubstr("tcp:t:1/x, not tcp:s:1/x"));
 }
 
 TEST_F(Claims, FileOfAWaitingDiskIsTaken) {
@@ -82,6 +127,35 @@ TEST_F(Claims, RecordOfADeviceThatHasGoneCountsNothing) {
     record(4, {{Access::writes, {file(7)}}});
     exists_ = false;
     EXPECT_TRUE(check({Access::writes, {file(7)}}));
+}
+
+// Two names of the same bytes, such as a disk and its partition: no lock of the kernel's is on
+// both.
+TEST_F(Claims, OfThoseThatComeAtATimeOneGetsIt) {
+    constexpr int rounds = 50;
+    constexpr int rivals = 4;
+    for (int round = 0; round < rounds; ++round) {
+        const Identity bytes = part(static_cast<std::uint64_t>(round) * MiB, MiB);
+        std::barrier start{rivals};
+        std::atomic<int> winners{0};
+        std::vector<std::thread> threads;
+        for (int rival = 0; rival < rivals; ++rival)
+            threads.emplace_back([&, rival] {
+                start.arrive_and_wait();
+                if (claim_for(round * rivals + rival, {Access::writes, {bytes}}))
+                    ++winners;
+            });
+        for (std::thread& thread : threads)
+            thread.join();
+        EXPECT_EQ(winners, 1) << round;
+    }
+}
+
+TEST_F(Claims, WhoGetsNothingLeavesNoRecord) {
+    ASSERT_TRUE(claim_for(4, {Access::writes, {file(7)}}));
+    EXPECT_EQ(claim_for(5, {Access::writes, {file(7)}}).error().code, EBUSY);
+    EXPECT_THAT(state_.numbers(), testing::ElementsAre(4));
+    EXPECT_TRUE(claim_for(4, {Access::writes, {file(7)}})) << "its own again";
 }
 
 TEST_F(Claims, OwnRecordIsNoObstacle) {
@@ -106,8 +180,10 @@ TEST_F(Claims, WhoDoesTheSameWithoutWritingMayShare) {
          {Line{Access::writes, Access::writes, false}, Line{Access::writes, Access::reads, false},
           Line{Access::reads, Access::writes, false}, Line{Access::reads, Access::reads, true},
           Line{Access::shares, Access::shares, true}, Line{Access::shares, Access::reads, false},
-          Line{Access::reads, Access::shares, false},
-          Line{Access::shares, Access::writes, false}}) {
+          Line{Access::reads, Access::shares, false}, Line{Access::shares, Access::writes, false},
+          Line{Access::appends, Access::appends, false},
+          Line{Access::appends, Access::reads, false}, Line{Access::writes, Access::appends, false},
+          Line{Access::appends, Access::shares, false}}) {
         record(4, {{line.held, {file(7)}}});
         EXPECT_EQ(check({line.wanted, {file(7)}}).ok(), line.together)
             << static_cast<int>(line.held) << static_cast<int>(line.wanted);
@@ -185,6 +261,9 @@ TEST(CheckSame, AnotherFileOrDiskIsRefused) {
     Identity next = part(0, MiB);
     next.number = 4;
     EXPECT_THAT(check(part(0, MiB), next).error().hint, HasSubstr("another disk"));
+    EXPECT_THAT(check(remote("rbd c/1//a"), remote("rbd c/1//b")).error().hint,
+                HasSubstr("another remote disk than the device had: rbd c/1//b, not rbd c/1//a"));
+    EXPECT_TRUE(check(remote("rbd c/1//a"), remote("rbd c/1//a")));
     EXPECT_FALSE(check(part(0, MiB), part(MiB, MiB)));
     EXPECT_TRUE(check(part(0, MiB), part(0, 2 * MiB))) << "it may have grown";
 }
@@ -201,6 +280,30 @@ TEST(CheckSame, FileSystemMayHaveBeenMountedAgain) {
     now.device = 77;
     now.handle = before.handle = "";
     EXPECT_FALSE(check_same({{Access::writes, {before}}}, {{Access::writes, {now}}}));
+}
+
+// The log of a disk is moved away when it is long, and that must not cost the disk.
+TEST(CheckSame, LogMayBeAnotherFile) {
+    EXPECT_TRUE(check_same({{Access::appends, {file(7)}}, {Access::writes, {file(8)}}},
+                           {{Access::appends, {file(9)}}, {Access::writes, {file(8)}}}));
+    EXPECT_FALSE(check_same({{Access::appends, {file(7)}}, {Access::writes, {file(8)}}},
+                            {{Access::appends, {file(7)}}, {Access::writes, {file(9)}}}));
+}
+
+TEST(CheckApart, DiskDoesNotWriteInWhatIsItsOwnTwice) {
+    const auto refused = check_apart(
+        {{Access::appends, {file(7)}, "file=/log"}, {Access::writes, {file(7)}, "file=/disk"}});
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EBUSY);
+    EXPECT_EQ(refused.error().step, "file=/log");
+    EXPECT_THAT(refused.error().hint, HasSubstr("file=/disk"));
+    EXPECT_FALSE(check_apart({{Access::appends, {file(7)}}, {Access::appends, {file(7)}}}));
+    EXPECT_FALSE(check_apart({{Access::writes, {part(0, MiB)}}, {Access::writes, {part(0, 512)}}}));
+    EXPECT_TRUE(
+        check_apart({{Access::writes, {part(0, MiB)}}, {Access::writes, {part(MiB, MiB)}}}));
+    EXPECT_TRUE(check_apart({{Access::reads, {file(7)}}, {Access::reads, {file(7)}}}));
+    EXPECT_TRUE(check_apart({{Access::appends, {file(7)}}, {Access::writes, {file(8)}}}));
+    EXPECT_TRUE(check_apart({}));
 }
 
 TEST(CheckSame, WhatWasUnknownMayBeAnything) {

@@ -3,6 +3,7 @@
 
 #include "daemon/standard_streams.h"
 
+#include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <vector>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "daemon/file.h"
+#include "daemon/verb.h"
 #include "support/temporary_directory.h"
 
 namespace ublk::daemon {
@@ -49,24 +51,39 @@ protected:
 // Here all verbs that need a driver fail, and say so on what they take for standard error.
 TEST_P(ClosedStreams, NothingIsWrittenToABackingThatGotTheirNumber) {
     const test::TemporaryDirectory directory;
-    const std::string image = directory.create_file("disk", 1 << 20);
+    // It has a partition table for other sectors, which is told while it is open: the messages of
+    // the rest come when it is closed again.
+    std::string content(128U << 10, 0);
+    content.replace(4096, 8, "EFI PART");
+    content[4096 + 24] = 1;
+    const std::string image = directory.write("disk", content);
     const std::string before = *read_file(image);
     const std::vector<std::vector<std::string>> lines{
         {"add", "loop", "file=" + image, "--foreground", "--number", "1048575"},
         {"add", "loop", "file=" + image, "--number", "1048575"},
         {"add", "loop", "file=" + image, "--number", "1048575", "--json"},
+        {"add", "loop", "file=" + image, "direct=no", "--copy=shmem", "--foreground"},
+        {"add", "loop", "file=" + image, "direct=no", "--copy=shmem"},
         {"recover", "1048575", "--foreground"},
         {"recover", "1048575"},
         {"del", "1048575"},
         {"list"},
         {"show", "1048575"},
         {"resize", "1048575", "1M"},
+        {"filter", "1048575", "delay"},
+        {"command", "1048575", "status"},
+        {"stats", "1048575"},
         {"quiesce", "1048575"},
         {"stop", "1048575"},
         {"features"},
         {"targets"},
+        {"filters"},
         {"help"},
         {"version"}};
+    for (const auto& verb : make_verbs())
+        EXPECT_TRUE(std::any_of(lines.begin(), lines.end(),
+                                [&](const auto& words) { return words[0] == verb->name(); }))
+            << verb->name() << " is left out";
     for (std::vector<std::string> words : lines) {
         words.insert(words.begin(), "ublkd");
         EXPECT_GE(run(words, directory.path("state")), 0) << words[1];

@@ -8,6 +8,7 @@
 #include <gtest/gtest.h>
 
 #include "daemon/file.h"
+#include "daemon/state.h"
 #include "support/temporary_directory.h"
 #include "targets/registry.h"
 
@@ -23,7 +24,7 @@ using testing::UnorderedElementsAre;
 class CompletionTest : public testing::Test {
 protected:
     test::TemporaryDirectory directory_;
-    Paths paths_{.dev = "/dev", .sys = directory_.path("sys")};
+    Paths paths_{.dev = "/dev", .sys = directory_.path("sys"), .state = directory_.path("state")};
 
     Suggestions at(const std::vector<std::string>& words) {
         return suggest(make_verbs(), words, paths_);
@@ -96,6 +97,27 @@ TEST_F(CompletionTest, FiltersAndTheirKeysAreOffered) {
     EXPECT_THAT(words_at({"add", "ram", "--filter=delay:read=1ms,wr"}),
                 ElementsAre("--filter=delay:read=1ms,write="));
     EXPECT_THAT(words_at({"filters", "off"}), ElementsAre("offset"));
+}
+
+TEST_F(CompletionTest, LayersOfADiskAndTheirKeysAreOffered) {
+    const StateDirectory state(paths_);
+    ASSERT_TRUE(state.create());
+    ServerRecord record;
+    record.number = 3;
+    record.set_stack({{"loop", {{"file", "/x"}}}, {}, {{"delay"}, {"error"}, {"delay"}}});
+    ASSERT_TRUE(state.write(record));
+    EXPECT_THAT(words_at({"filter", "3", ""}), ElementsAre("delay#1", "error", "delay#2", "loop"));
+    EXPECT_THAT(words_at({"filter", "/dev/ublkb3", "delay#2", "re"}), ElementsAre("read="));
+    EXPECT_THAT(words_at({"filter", "3", "loop", "direct="}),
+                UnorderedElementsAre("direct=yes", "direct=no"));
+    EXPECT_THAT(words_at({"command", "3", "flush", "--layer", "lo"}), ElementsAre("loop"));
+    EXPECT_THAT(words_at({"filter", "4", ""}), IsEmpty());
+    EXPECT_THAT(words_at({"filter", "3", "rate", ""}), IsEmpty());
+    EXPECT_THAT(words_at({"filter", "frob", ""}), IsEmpty());
+}
+
+TEST_F(CompletionTest, ChildIsATarget) {
+    EXPECT_THAT(words_at({"add", "mirror", "--child", "zon"}), ElementsAre("zoned"));
 }
 
 TEST_F(CompletionTest, DevicesThatThereAreAreOffered) {

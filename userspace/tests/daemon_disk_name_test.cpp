@@ -40,9 +40,14 @@ protected:
         return record;
     }
 
+    static FindDevice find(bool exists) {
+        return [=](const ServerRecord&) {
+            return exists ? std::optional{DeviceInfo{}} : std::nullopt;
+        };
+    }
+
     Result<void> check(const std::string& name, int number, bool exists = true) {
-        return check_name_is_free(paths_, name, number,
-                                  [=](const ServerRecord&) { return exists; });
+        return check_name_is_free(paths_, name, number, find(exists));
     }
 };
 
@@ -63,9 +68,9 @@ TEST_F(NamesOfDisks, RecordOfADiskThatIsGoneHasNone) {
 
 TEST_F(NamesOfDisks, RecordThatIsNotAllowedIsNotWritten) {
     ASSERT_TRUE(state_.write(record(3, "data")));
-    EXPECT_FALSE(state_.write(record(5, "data"), [&] { return check("data", 5); }));
+    EXPECT_EQ(claim(paths_, record(5, "data"), find(true)).error().code, EEXIST);
     EXPECT_FALSE(*state_.read(5));
-    EXPECT_TRUE(state_.write(record(5, "other"), [&] { return check("other", 5); }));
+    EXPECT_TRUE(claim(paths_, record(5, "other"), find(true)));
     EXPECT_EQ((*state_.read(5))->name, "other");
 }
 

@@ -6,6 +6,8 @@
 
 #include "daemon/mountinfo.h"
 
+#include "support/temporary_directory.h"
+
 namespace ublk::daemon {
 namespace {
 
@@ -24,6 +26,17 @@ TEST(ParseMountinfo, ResolvesEscapes) {
     ASSERT_EQ(mounts.size(), 1U);
     EXPECT_EQ(mounts[0].point, "/a b\\c");
     EXPECT_EQ(mounts[0].source, "x\ty");
+}
+
+TEST(ParseMountinfo, KeepsBytesThatAreNoText) {
+    const auto mounts =
+        parse_mountinfo("36 35 0:1 / /a\xff\\012\xc3 rw - tmpfs \xe4\xf6 rw\n"
+                        "37 35 0:2 / /\xf0\x9f\x98\x80\\043 rw - tmpfs \\134040 rw\n");
+    ASSERT_EQ(mounts.size(), 2U);
+    EXPECT_EQ(mounts[0].point, "/a\xff\n\xc3");
+    EXPECT_EQ(mounts[0].source, "\xe4\xf6");
+    EXPECT_EQ(mounts[1].point, "/\xf0\x9f\x98\x80#");
+    EXPECT_EQ(mounts[1].source, "\\040");
 }
 
 TEST(ParseMountinfo, SkipsWhatIsNoMount) {
@@ -50,6 +63,23 @@ TEST(MountsToDrop, SpareTheHomeOfTheStateDirectory) {
                                   "3 1 8:3 / /srvx rw - ext4 /dev/sdc rw\n";
     EXPECT_THAT(mounts_to_drop(mountinfo, Paths{.state = "/srv/state"}),
                 testing::ElementsAre("/srvx"));
+}
+
+// A target says what it opens later on.
+TEST(MountsToDrop, SpareWhereTheTargetOpensFiles) {
+    const test::TemporaryDirectory root;
+    const std::string mountinfo = "1 0 8:1 / / rw - ext4 /dev/sda1 rw\n"
+                                  "2 1 8:2 / /mnt rw - ext4 /dev/sdb rw\n"
+                                  "3 2 8:3 / /mnt/keys rw - ext4 /dev/sdc rw\n"
+                                  "4 1 8:4 / /srv rw - ext4 /dev/sdd rw\n";
+    EXPECT_THAT(mounts_to_drop(mountinfo, Paths{}, {"/mnt/keys/new/key"}),
+                testing::ElementsAre("/srv"));
+    EXPECT_THAT(mounts_to_drop(mountinfo, Paths{}, {"/mnt/others"}),
+                testing::ElementsAre("/srv", "/mnt/keys"));
+    root.link("link", "/srv");
+    EXPECT_THAT(mounts_to_drop(mountinfo, Paths{}, {root.path("link/file")}),
+                testing::ElementsAre("/mnt/keys", "/mnt"))
+        << "it leads there by another name";
 }
 
 } // namespace

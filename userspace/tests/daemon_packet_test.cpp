@@ -33,6 +33,13 @@ TEST_F(PacketTest, ArrivesAsItWasSent) {
     EXPECT_EQ(*receive_packet(far_, Clock::now() + 5s), "another");
 }
 
+// The counts of a disk of many layers are long.
+TEST_F(PacketTest, ArrivesWholeHoweverLongItIs) {
+    const std::string text(100000, 'x');
+    ASSERT_TRUE(send_packet(near_, text));
+    EXPECT_EQ(*receive_packet(far_, Clock::now() + 5s), text);
+}
+
 TEST_F(PacketTest, NobodyWaitsForEver) {
     EXPECT_EQ(receive_packet(far_, Clock::now()).error().code, ETIMEDOUT);
 }

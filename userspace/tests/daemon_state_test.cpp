@@ -2,6 +2,7 @@
 #include "daemon/state.h"
 
 #include <cerrno>
+#include <filesystem>
 #include <future>
 
 #include <fcntl.h>
@@ -43,7 +44,9 @@ protected:
                              {.kind = Identity::Kind::disk, .start = 512, .somewhere = true}}}},
                           false,
                           {"slow"}},
-                         {{"delay", {{"read", "1ms"}}}, {"readonly"}}};
+                         {{"delay", {{"read", "1ms"}}}, {"readonly"}},
+                         {{{"loop", {{"file", "/a"}}}, {}, {{"error", {{"op", "read"}}}}},
+                          {{"ram", {{"size", "1M"}}}}}};
 
     void SetUp() override { ASSERT_TRUE(state_.create()); }
 
@@ -52,6 +55,10 @@ protected:
         auto names = list_directory(paths_.state);
         std::erase(names, ".lock");
         return names;
+    }
+
+    static std::vector<BackingUse> file(std::uint64_t inode) {
+        return {{BackingUse::Access::writes, {{.device = 2049, .number = inode, .length = 4}}}};
     }
 };
 
@@ -74,6 +81,8 @@ TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
     EXPECT_EQ(backing.direct, false);
     EXPECT_EQ(backing.remarks, record_.backing.remarks);
     EXPECT_EQ((*read)->filters, record_.filters);
+    EXPECT_EQ((*read)->children, record_.children);
+    EXPECT_EQ((*read)->stack(), record_.stack());
 }
 
 TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
@@ -139,7 +148,62 @@ TEST_F(StateDirectoryTest, FileOfAnotherDeviceIsDamaged) {
 TEST_F(StateDirectoryTest, WritingLeavesNothingElseBehind) {
     ASSERT_TRUE(state_.write(record_));
     ASSERT_TRUE(state_.write(record_));
-    EXPECT_THAT(files(), testing::ElementsAre("7.json"));
+    EXPECT_THAT(files(), testing::ElementsAre("7.json", "7.uses-disk-0-0-somewhere",
+                                              "7.uses-file-801-ffffffffffffffff"));
+}
+
+TEST_F(StateDirectoryTest, IndexIsThatOfTheLastRecord) {
+    ASSERT_TRUE(state_.write(record_));
+    record_.backing.uses = file(16);
+    ASSERT_TRUE(state_.write(record_));
+    EXPECT_THAT(files(), testing::ElementsAre("7.json", "7.uses-file-801-10"));
+    EXPECT_THAT(state_.numbers_near(file(16)), testing::ElementsAre(7));
+    EXPECT_THAT(state_.numbers_near(file(17)), testing::IsEmpty());
+    EXPECT_THAT(state_.numbers_near(file(0)), testing::ElementsAre(7)) << "may be any";
+    record_.backing.uses.clear();
+    record_.options.clear();
+    ASSERT_TRUE(state_.write(record_));
+    EXPECT_THAT(files(), testing::ElementsAre("7.json", "7.uses-nothing"));
+    EXPECT_THAT(state_.numbers_near(file(16)), testing::IsEmpty());
+}
+
+TEST_F(StateDirectoryTest, RecordWithoutIndexMayUseAnything) {
+    record_.backing.uses = file(16);
+    ASSERT_TRUE(state_.write(record_));
+    std::filesystem::remove(directory_.path("state/7.uses-file-801-10"));
+    EXPECT_THAT(state_.numbers_near(file(17)), testing::ElementsAre(7));
+    EXPECT_THAT(state_.numbers_near({}), testing::ElementsAre(7));
+}
+
+TEST_F(StateDirectoryTest, OddNamesAreNoIndex) {
+    record_.backing.uses = file(16);
+    ASSERT_TRUE(state_.write(record_));
+    for (const char* name : {"7.uses-", "7.uses-file", "7.uses-file-x-10", "7.uses-tape-801-10",
+                             "-1.uses-file-801-10", "x.uses-file-801-10", ".uses-nothing"})
+        directory_.write(std::string("state/") + name, "");
+    EXPECT_THAT(state_.numbers_near(file(16)), testing::ElementsAre(7));
+    EXPECT_THAT(state_.numbers_near(file(17)), testing::IsEmpty());
+}
+
+TEST_F(StateDirectoryTest, PartsOfOneDiskAreNotNear) {
+    const auto disk = [](bool somewhere) {
+        return std::vector<BackingUse>{{BackingUse::Access::writes,
+                                        {{.kind = Identity::Kind::disk,
+                                          .device = 64768,
+                                          .number = 3,
+                                          .somewhere = somewhere}}}};
+    };
+    record_.backing.uses = disk(true);
+    ASSERT_TRUE(state_.write(record_));
+    EXPECT_THAT(state_.numbers_near(disk(true)), testing::IsEmpty());
+    EXPECT_THAT(state_.numbers_near(disk(false)), testing::ElementsAre(7));
+}
+
+TEST_F(StateDirectoryTest, WhatIsNotAllowedIsNotWritten) {
+    record_.backing.uses = file(16);
+    const auto refused = state_.write(record_, []() -> Result<void> { return Error{EBUSY, "x"}; });
+    EXPECT_EQ(refused.error().code, EBUSY);
+    EXPECT_THAT(files(), testing::IsEmpty());
 }
 
 TEST_F(StateDirectoryTest, WritingToNowhereSaysSo) {

@@ -57,6 +57,11 @@ TEST_F(CommandLine, WrongUsageIsOneLineThatSaysWhatIsWrong) {
     expect_usage_error({"add", "null", "-q", "0"}, "use 1 to 4096");
     expect_usage_error({"add", "null", "-d", "4097"}, "use 1 to 4096");
     expect_usage_error({"add", "null", "-b", "0"}, "--block-size=0");
+    expect_usage_error({"filter", "0"}, "NAME");
+    expect_usage_error({"command", "0"}, "COMMAND");
+    expect_usage_error({"stats"}, "--all");
+    expect_usage_error({"stats", "0", "--all"}, "--all");
+    expect_usage_error({"stats", "x"}, "x");
     expect_usage_error({"add", "null", "-d"}, "--depth");
     expect_usage_error({"del"}, "no device");
     expect_usage_error({"del", "0", "--all"}, "both");

@@ -13,6 +13,7 @@
 
 #include "support/allocation_counter.h"
 #include "support/target_bench.h"
+#include "support/telling_target.h"
 #include "support/test_target.h"
 
 namespace ublk {
@@ -140,40 +141,11 @@ TEST(Filter, LayersWriteToTheirOwnFiles) {
 }
 
 // Answers each question in a way of its own.
-class Telling final : public Target {
+class Telling final : public test::TellingTarget {
 public:
     Geometry geometry() const override { return {.size_bytes = 12288}; }
-    DataAccess data_access() const override { return DataAccess::ring; }
-    Persistence persistence() const override { return Persistence::flushed; }
-    std::vector<BackingUse> backings() const override {
-        BackingUse use;
-        use.name = "file=/disk";
-        return {use};
-    }
-    std::optional<bool> is_direct() const override { return true; }
-    std::vector<std::string> remarks() const override { return {"it is slow"}; }
-    std::vector<std::string> paths() const override { return {"/disk"}; }
     Async<Answer> serve(Ring, Request request) override { co_return request.done(); }
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override { return *size + 1; }
-    void register_files(FileTable& files) override { files.add(7); }
-    Async<Result<void>> begin(Ring) override {
-        calls.emplace_back("begin");
-        co_return Result<void>{};
-    }
-    Async<void> end(Ring) override {
-        calls.emplace_back("end");
-        co_return;
-    }
-    Result<void> finish() override {
-        calls.emplace_back("finish");
-        return Error{ENOSPC, "store the rest"};
-    }
-    Result<Reply> command(std::string_view name, std::span<const std::string>) override {
-        return Reply{{std::string(name), "done"}};
-    }
-    void measure(Metrics& metrics) const override { metrics.add("telling", "told", 3); }
-
-    std::vector<std::string> calls{};
 };
 
 TEST(Filter, HandsOnWhatItDoesNotChange) {

@@ -145,10 +145,15 @@ TEST_F(LoopTarget, DirectIoThatFailsIsTriedThroughThePageCache) {
     const int file = test::descriptors_of(*target).front();
     for (const int error : {-EINVAL, -EOPNOTSUPP}) {
         ASSERT_EQ(::fcntl(file, F_SETFL, ::fcntl(file, F_GETFL) | O_DIRECT), 0);
+        EXPECT_EQ(target->is_direct(), true);
+        EXPECT_TRUE(target->remarks().empty());
         test::TargetBench bench{*target};
         bench.driver().fail_next_operation(IORING_OP_WRITE, error);
         EXPECT_EQ(bench.write(4096, data_), 8192);
         EXPECT_FALSE(::fcntl(file, F_GETFL) & O_DIRECT);
+        EXPECT_EQ(target->is_direct(), false);
+        ASSERT_EQ(target->remarks().size(), 1U);
+        EXPECT_THAT(target->remarks()[0], HasSubstr(path_ + ": direct I/O has failed"));
         // One that was under way meanwhile.
         bench.driver().fail_next_operation(IORING_OP_READ, error);
         EXPECT_EQ(bench.read(4096, got_), 8192);

@@ -7,7 +7,7 @@
 
 #include <ublk/semaphore.h>
 
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "support/allocation_counter.h"
 #include "support/target_bench.h"
 #include "support/test_target.h"
@@ -155,7 +155,7 @@ TEST(Mutex, IsOneForAllQueues) {
     auto driver = std::make_shared<test::FakeDriver>();
     auto owned = std::make_unique<Guarded>();
     const Guarded& target = *owned;
-    auto server = start_over(driver, std::move(owned), {.queues = queues, .depth = depth});
+    auto server = start_with_driver(driver, std::move(owned), {.queues = queues, .depth = depth});
     ASSERT_TRUE(server) << server.error().message();
     for (unsigned round = 0; round < rounds; ++round) {
         for (unsigned queue = 0; queue < queues; ++queue)

@@ -25,6 +25,19 @@ Async<Answer> sleep_then_succeed(Ring ring, Request request) {
     co_return request.done();
 }
 
+// Of two tags, without files, workers, and more frames than these.
+Queue::Parts bare_parts(test::FakeDriver& driver, CheckedTarget& checked, unsigned frames) {
+    constexpr unsigned depth = 2;
+    return {.index = 0,
+            .depth = depth,
+            .uring = *driver.create_ring(8),
+            .data = *make_data_path(CopyMode::driver, {0, depth, 4096}),
+            .frames = *FramePool::create(frames),
+            .descriptors = driver.map_descriptors(-1, 0, depth)->first,
+            .target = &checked,
+            .workers = nullptr};
+}
+
 TEST(Queue, FetchesEveryTagWithItsBuffer) {
     TestTarget target{test::succeed};
     TargetBench bench{target, 3};
@@ -39,14 +52,7 @@ TEST(Queue, RefusedFetchIsReported) {
     driver->fail_fetch(-EINVAL);
     TestTarget target{test::succeed};
     CheckedTarget checked{target};
-    Queue queue{{.index = 0,
-                 .depth = 2,
-                 .uring = *driver->create_ring(8),
-                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
-                 .frames = *FramePool::create(2),
-                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
-                 .target = &checked,
-                 .workers = nullptr}};
+    Queue queue{bare_parts(*driver, checked, 2)};
     EXPECT_EQ(queue.fetch_all(), -EINVAL);
     EXPECT_FALSE(queue.step(0));
 }
@@ -70,6 +76,32 @@ TEST(Queue, TagIsReadyForTheNextRequestOnceItIsCommitted) {
     for (int i = 0; i < 100; ++i)
         EXPECT_EQ(bench.request(read_4k), 4096);
     EXPECT_EQ(bench.queue().statistics().requests, 100U);
+}
+
+TEST(Queue, CountsRequestsBytesAndErrorsOfEachOperation) {
+    const auto fail_writes = [](Ring, Request request) -> Async<Answer> {
+        co_return request.op == Op::write ? Answer{-ENOSPC} : request.done();
+    };
+    TestTarget target{fail_writes};
+    TargetBench bench{target, 1};
+    EXPECT_EQ(bench.request(read_4k), 4096);
+    EXPECT_EQ(bench.request({.op = UBLK_IO_OP_READ, .sector = 8, .sectors = 16}), 8192);
+    EXPECT_EQ(bench.write(0, test::pattern(4096, 1)), -ENOSPC);
+    EXPECT_EQ(bench.flush(), 0);
+    EXPECT_EQ(bench.discard(0, 65536), 0);
+    EXPECT_EQ(bench.request({.op = UBLK_IO_OP_READ, .sector = 1U << 30, .sectors = 8}), -EINVAL);
+    const Statistics statistics = bench.queue().statistics();
+    const auto is = [&](Op op, std::uint64_t requests, std::uint64_t bytes, std::uint64_t errors) {
+        const OperationStatistics& one = statistics.of(op);
+        return one.requests == requests && one.bytes == bytes && one.errors == errors;
+    };
+    EXPECT_TRUE(is(Op::read, 2, 12288, 0));
+    EXPECT_TRUE(is(Op::write, 1, 0, 1));
+    EXPECT_TRUE(is(Op::flush, 1, 0, 0));
+    EXPECT_TRUE(is(Op::discard, 1, 65536, 0));
+    EXPECT_TRUE(is(Op::write_zeroes, 0, 0, 0));
+    EXPECT_EQ(statistics.requests, 5U) << "the last one never got so far";
+    EXPECT_EQ(statistics.rejected, 1U);
 }
 
 TEST(Queue, RequestsInFlightTogetherAreServedByOneRoundEach) {
@@ -230,6 +262,49 @@ TEST(Queue, ServingAllocatesNothing) {
     EXPECT_EQ(bench.queue().statistics().frame_heap_allocations, 0U);
 }
 
+TEST(Queue, RequestWithoutAFrameWaitsUntilThereIsMemory) {
+    auto driver = std::make_shared<test::FakeDriver>(1, 2);
+    TestTarget target{sleep_then_succeed};
+    CheckedTarget checked{target};
+    Queue queue{bare_parts(*driver, checked, 1)};
+    ASSERT_EQ(queue.fetch_all(), 0);
+    driver->issue(0, 0, read_4k);
+    driver->issue(0, 1, read_4k);
+    testing::internal::CaptureStderr();
+    test::fail_allocation(1);
+    queue.step(0);
+    EXPECT_TRUE(test::fail_allocation(0)) << "there was a frame";
+    for (int round = 0; round < 5; ++round)
+        queue.step(0);
+    const std::string told = testing::internal::GetCapturedStderr();
+    EXPECT_EQ(driver->result(0, 0), 4096);
+    EXPECT_EQ(driver->result(0, 1), 4096);
+    EXPECT_EQ(queue.statistics().requests, 2U);
+    EXPECT_NE(told.find("no memory"), std::string::npos) << told;
+    EXPECT_NE(told.find("goes on"), std::string::npos) << told;
+    driver->take_back_tags();
+    queue.run();
+}
+
+Async<Answer> answer_at_once(Ring, Request request) { return request.done(); }
+
+TEST(Queue, RequestThatIsAnsweredAtOnceNeedsNoFrame) {
+    TestTarget target{answer_at_once};
+    auto driver = std::make_shared<test::FakeDriver>(1, 2);
+    CheckedTarget checked{target};
+    Queue queue{bare_parts(*driver, checked, 1)};
+    ASSERT_EQ(queue.fetch_all(), 0);
+    driver->issue(0, 0, read_4k);
+    driver->issue(0, 1, read_4k);
+    queue.step(0);
+    queue.step(0);
+    EXPECT_EQ(driver->result(0, 0), 4096);
+    EXPECT_EQ(driver->result(0, 1), 4096);
+    EXPECT_EQ(queue.statistics().frame_heap_allocations, 0U);
+    driver->take_back_tags();
+    queue.run();
+}
+
 TEST(Queue, AllocationsWouldBeSeen) {
     const std::uint64_t before = test::heap_allocations();
     const auto allocated = std::make_unique<int>(1);
@@ -295,14 +370,7 @@ TEST(Queue, BeginningThatFailsIsReported) {
     Remote target;
     target.fails = true;
     CheckedTarget checked{target};
-    Queue queue{{.index = 0,
-                 .depth = 2,
-                 .uring = *driver->create_ring(8),
-                 .data = *make_data_path(CopyMode::driver, {0, 2, 4096}),
-                 .frames = *FramePool::create(2),
-                 .descriptors = driver->map_descriptors(-1, 0, 2)->first,
-                 .target = &checked,
-                 .workers = nullptr}};
+    Queue queue{bare_parts(*driver, checked, 2)};
     const Result<void> begun = queue.begin();
     ASSERT_FALSE(begun);
     EXPECT_EQ(begun.error().code, ECONNREFUSED);

@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "recovery_choice.h"
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "support/fake_driver.h"
 #include "support/test_target.h"
 
@@ -112,9 +112,9 @@ protected:
         driver_->available_features = kinds | UBLK_F_QUIESCE | UBLK_F_USER_COPY;
     }
     Server start(Recovery recovery = Recovery::queue, CopyMode copy = CopyMode::driver) {
-        auto server =
-            start_over(driver_, lasting(),
-                       {.queues = 2, .depth = 8, .copy = copy, .recovery = recovery, .mark = 77});
+        auto server = start_with_driver(
+            driver_, lasting(),
+            {.queues = 2, .depth = 8, .copy = copy, .recovery = recovery, .mark = 77});
         EXPECT_TRUE(server) << server.error().message();
         return *std::move(server);
     }
@@ -193,9 +193,9 @@ TEST_F(RecoveryOfADevice, DeviceOfAnotherMarkIsNotTheOneThatIsMeant) {
     Server first = start();
     driver_->lose_server();
     expect_left(first);
-    EXPECT_EQ(recover_over(driver_, 0, lasting(), {.mark = 78}).error().code, ENODEV);
+    EXPECT_EQ(recover_with_driver(driver_, 0, lasting(), {.mark = 78}).error().code, ENODEV);
     EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
-    EXPECT_TRUE(recover_over(driver_, 0, lasting(), {.mark = 77}));
+    EXPECT_TRUE(recover_with_driver(driver_, 0, lasting(), {.mark = 77}));
 }
 
 TEST_F(RecoveryOfADevice, StoppedServerRemovesIt) {
@@ -234,7 +234,7 @@ TEST_F(RecoveryOfADevice, NextServerHasTheQueuesTheDepthAndTheWayOfTheFirst) {
     ASSERT_TRUE(driver_->open_control(20ms)->quiesce(0, 1000ms));
     expect_left(first);
 
-    auto second = recover_over(driver_, 0, lasting(), {});
+    auto second = recover_with_driver(driver_, 0, lasting(), {});
     ASSERT_TRUE(second) << second.error().message();
     EXPECT_EQ(second->info().queues, 2U);
     EXPECT_EQ(second->info().depth, 8U);
@@ -255,7 +255,7 @@ TEST_F(RecoveryOfADevice, WaitsUntilTheOldServerHasGone) {
         std::this_thread::sleep_for(50ms);
         driver_->lose_server();
     }};
-    const auto second = recover_over(driver_, 0, lasting(), {.timeout = 5000ms});
+    const auto second = recover_with_driver(driver_, 0, lasting(), {.timeout = 5000ms});
     death.join();
     EXPECT_TRUE(second) << second.error().message();
     expect_left(first);
@@ -263,7 +263,7 @@ TEST_F(RecoveryOfADevice, WaitsUntilTheOldServerHasGone) {
 
 TEST_F(RecoveryOfADevice, DeviceThatHasAServerIsBusy) {
     const Server first = start();
-    const auto second = recover_over(driver_, 0, lasting(), {.timeout = 20ms});
+    const auto second = recover_with_driver(driver_, 0, lasting(), {.timeout = 20ms});
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, EBUSY);
     EXPECT_EQ(driver_->info().state, UBLK_S_DEV_LIVE);
@@ -277,10 +277,10 @@ TEST_F(RecoveryOfADevice, WhoComesTooLateLeavesTheServerThatWonAlone) {
     std::optional<Result<Server>> winner;
     driver_->before_open([&] {
         driver_->before_open(nullptr);
-        winner.emplace(recover_over(driver_, 0, lasting(), {}));
+        winner.emplace(recover_with_driver(driver_, 0, lasting(), {}));
         return EBUSY;
     });
-    const auto loser = recover_over(driver_, 0, lasting(), {.timeout = 1000ms});
+    const auto loser = recover_with_driver(driver_, 0, lasting(), {.timeout = 1000ms});
     ASSERT_FALSE(loser);
     EXPECT_EQ(loser.error().code, EBUSY);
     ASSERT_TRUE(*winner) << winner->error().message();
@@ -298,7 +298,7 @@ TEST_F(RecoveryOfADevice, DeviceThatAnotherOneHasReplacedIsNotServed) {
         driver_->replace_device(78);
         return 0;
     });
-    const auto second = recover_over(driver_, 0, lasting(), {.timeout = 20ms});
+    const auto second = recover_with_driver(driver_, 0, lasting(), {.timeout = 20ms});
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, ENODEV);
     EXPECT_FALSE(driver_->armed(0, 0));
@@ -307,7 +307,7 @@ TEST_F(RecoveryOfADevice, DeviceThatAnotherOneHasReplacedIsNotServed) {
 
 TEST_F(RecoveryOfADevice, DeviceWithoutRecoveryIsRefused) {
     const Server first = start(Recovery::off);
-    const auto second = recover_over(driver_, 0, lasting(), {.timeout = 20ms});
+    const auto second = recover_with_driver(driver_, 0, lasting(), {.timeout = 20ms});
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, EINVAL);
 }
@@ -322,12 +322,12 @@ TEST_F(RecoveryOfADevice, TargetThatIsAnotherDiskIsRefused) {
     coarser.logical_block_size = 4096;
     shorter.max_io_bytes = 4096;
     for (const Geometry& other : {larger, coarser, shorter, test::zoned()}) {
-        const auto second = recover_over(driver_, 0, std::make_unique<Lasting>(other), {});
+        const auto second = recover_with_driver(driver_, 0, std::make_unique<Lasting>(other), {});
         ASSERT_FALSE(second);
         EXPECT_EQ(second.error().kind, ErrorKind::backend);
         EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
     }
-    EXPECT_TRUE(recover_over(driver_, 0, lasting(), {}));
+    EXPECT_TRUE(recover_with_driver(driver_, 0, lasting(), {}));
 }
 
 // Such a target would be handed a buffer at address 0.
@@ -337,18 +337,18 @@ TEST_F(RecoveryOfADevice, TargetThatNeedsMemoryDoesNotTakeOverADiskWithZeroCopy)
                                          DataAccess::ring);
     };
     driver_->available_features |= UBLK_F_SUPPORT_ZERO_COPY | UBLK_F_AUTO_BUF_REG;
-    auto first =
-        start_over(driver_, handing_on(), {.copy = CopyMode::zero, .recovery = Recovery::queue});
+    auto first = start_with_driver(driver_, handing_on(),
+                                   {.copy = CopyMode::zero, .recovery = Recovery::queue});
     ASSERT_TRUE(first) << first.error().message();
     driver_->lose_server();
     expect_left(*first);
 
-    const auto second = recover_over(driver_, 0, lasting(), {});
+    const auto second = recover_with_driver(driver_, 0, lasting(), {});
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().kind, ErrorKind::backend);
     EXPECT_THAT(second.error().hint, HasSubstr("zero copy"));
     EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
-    EXPECT_TRUE(recover_over(driver_, 0, handing_on(), {}));
+    EXPECT_TRUE(recover_with_driver(driver_, 0, handing_on(), {}));
 }
 
 // Whatever step fails, the device goes on waiting, and the next attempt can succeed.
@@ -360,13 +360,13 @@ TEST_P(FailingRecovery, LeavesTheDeviceWaiting) {
     driver_->lose_server();
     expect_left(first);
     driver_->fail_control(GetParam(), -EPERM);
-    const auto second = recover_over(driver_, 0, lasting(), {.timeout = 1000ms});
+    const auto second = recover_with_driver(driver_, 0, lasting(), {.timeout = 1000ms});
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().code, EPERM);
     EXPECT_TRUE(driver_->device_exists());
     EXPECT_EQ(driver_->info().state, UBLK_S_DEV_QUIESCED);
     driver_->heal_control();
-    EXPECT_TRUE(recover_over(driver_, 0, lasting(), {}));
+    EXPECT_TRUE(recover_with_driver(driver_, 0, lasting(), {}));
 }
 
 INSTANTIATE_TEST_SUITE_P(Server, FailingRecovery,

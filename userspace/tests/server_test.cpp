@@ -9,9 +9,10 @@
 #include <sys/eventfd.h>
 #include <thread>
 
+#include <ublk/retry.h>
 #include <ublk/unique_fd.h>
 
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "support/fake_driver.h"
 #include "support/test_target.h"
 
@@ -36,7 +37,7 @@ protected:
 TEST_F(ServerTest, ServesEveryQueueAndRemovesTheDeviceAtTheEnd) {
     {
         Result<Server> server =
-            start_over(driver, target(), {.queues = 2, .depth = 8, .timeout = 5000ms});
+            start_with_driver(driver, target(), {.queues = 2, .depth = 8, .timeout = 5000ms});
         ASSERT_TRUE(server) << server.error().message();
         EXPECT_EQ(server->path(), "/dev/ublkb0");
         EXPECT_EQ(server->info().queues, 2U);
@@ -52,20 +53,20 @@ TEST_F(ServerTest, ServesEveryQueueAndRemovesTheDeviceAtTheEnd) {
 
 // What the kernel does for a ring, and threads that it makes for that, may have to reclaim memory.
 TEST_F(ServerTest, ProcessIsPreparedBeforeItHasARing) {
-    const Result<Server> server = start_over(driver, target(), {});
+    const Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     EXPECT_EQ(driver->first_calls(), (std::vector<std::string>{"process", "control"}));
 }
 
 TEST_F(ServerTest, TellsTheDriverTheGeometry) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
     EXPECT_TRUE(driver->params().basic.attrs & UBLK_ATTR_VOLATILE_CACHE);
 }
 
 TEST_F(ServerTest, StatisticsOutliveTheQueues) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     driver->issue(0, 0, read_4k);
     driver->wait_for_result(0, 0);
@@ -74,8 +75,60 @@ TEST_F(ServerTest, StatisticsOutliveTheQueues) {
     EXPECT_TRUE(server->stop()) << "a second stop is nothing to do";
 }
 
+TEST_F(ServerTest, CountsOfAllQueuesAreOneSum) {
+    Result<Server> server = start_with_driver(driver, target(), {.queues = 2, .depth = 8});
+    ASSERT_TRUE(server);
+    for (unsigned queue = 0; queue < 2; ++queue) {
+        driver->issue(queue, 0, read_4k);
+        driver->wait_for_result(queue, 0);
+    }
+    EXPECT_EQ(server->statistics().of(Op::read).requests, 2U);
+    EXPECT_EQ(server->statistics().of(Op::read).bytes, 8192U);
+}
+
+// Obeys, or takes its time.
+class Commanded final : public Target {
+public:
+    Geometry geometry() const override { return {.size_bytes = 1U << 20}; }
+    Async<Answer> serve(Ring ring, Request request) override {
+        return test::succeed(ring, request);
+    }
+    Result<Reply> command(std::string_view name, std::span<const std::string> words) override {
+        if (name == "wait")
+            free.wait(false);
+        return Reply{{std::string(name), words.empty() ? "" : words.front()}};
+    }
+    void measure(Metrics& metrics) const override { metrics.add("commanded", "counted", 7); }
+
+    std::atomic<bool> free{false};
+};
+
+TEST_F(ServerTest, CommandsAndMeasurementsReachTheTarget) {
+    Result<Server> server = start_with_driver(driver, std::make_unique<Commanded>(), {});
+    ASSERT_TRUE(server);
+    const auto reply = server->command("say", {"hello"});
+    ASSERT_TRUE(reply) << reply.error().message();
+    EXPECT_EQ(*reply, (Reply{{"say", "hello"}}));
+    ASSERT_EQ(server->metrics().entries().size(), 1U);
+    EXPECT_EQ(server->metrics().entries()[0].value, 7U);
+}
+
+TEST_F(ServerTest, CommandThatTakesTooLongIsNotWaitedFor) {
+    auto owned = std::make_unique<Commanded>();
+    Commanded& target = *owned;
+    Result<Server> server = start_with_driver(driver, std::move(owned), {.timeout = 100ms});
+    ASSERT_TRUE(server);
+    EXPECT_EQ(server->command("wait", {}).error().code, ETIMEDOUT);
+    EXPECT_EQ(server->command("say", {}).error().code, EBUSY);
+    target.free = true;
+    target.free.notify_all();
+    EXPECT_TRUE(retry_until(
+        std::chrono::steady_clock::now() + 20s, [&] { return server->command("say", {}); },
+        [](const Result<Reply>& reply) { return !reply; }));
+}
+
 TEST_F(ServerTest, RunEndsOnASignal) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     std::raise(SIGTERM);
     EXPECT_EQ(*server->run(), End::removed);
@@ -84,7 +137,7 @@ TEST_F(ServerTest, RunEndsOnASignal) {
 
 TEST_F(ServerTest, SignalRemovesNoDiskThatIsInUseUnlessItComesAgain) {
     driver->available_features |= UBLK_F_SAFE_STOP_DEV;
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     unsigned asked = 0;
     driver->before_control([&](std::uint32_t opcode) {
@@ -101,7 +154,7 @@ TEST_F(ServerTest, SignalRemovesNoDiskThatIsInUseUnlessItComesAgain) {
 }
 
 TEST_F(ServerTest, SignalRemovesNoMountedDiskOfADriverThatDoesNotKnow) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     driver->refuse_claims(EBUSY);
     bool told = false;
@@ -117,7 +170,7 @@ TEST_F(ServerTest, SignalRemovesNoMountedDiskOfADriverThatDoesNotKnow) {
 
 TEST_F(ServerTest, NextServerIsPreparedForBeforeThereIsADisk) {
     int number = -1;
-    Result<Server> server = start_over(
+    Result<Server> server = start_with_driver(
         driver, target(),
         {.number = 3, .before_disk = [&](const DeviceInfo& info, const CopyChoice& copy) {
              EXPECT_NE(driver->info().state, UBLK_S_DEV_LIVE);
@@ -130,7 +183,7 @@ TEST_F(ServerTest, NextServerIsPreparedForBeforeThereIsADisk) {
 }
 
 TEST_F(ServerTest, NoDiskIsMadeWithoutThat) {
-    Result<Server> server = start_over(
+    Result<Server> server = start_with_driver(
         driver, target(), {.before_disk = [](const DeviceInfo&, const CopyChoice&) -> Result<void> {
             return Error{ENOSPC, "write it down"};
         }});
@@ -145,12 +198,12 @@ TEST_F(ServerTest, DeviceThatAnotherOneHasReplacedIsLeftAlone) {
         driver->replace_device(78);
         return ENOENT;
     });
-    EXPECT_FALSE(start_over(driver, target(), {.mark = 77}));
+    EXPECT_FALSE(start_with_driver(driver, target(), {.mark = 77}));
     EXPECT_TRUE(driver->device_exists());
 }
 
 TEST_F(ServerTest, RunEndsWhenSomebodyElseStopsTheDevice) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     std::thread somebody{[this] { driver->take_back_tags(); }};
     EXPECT_TRUE(server->run());
@@ -180,7 +233,7 @@ TEST_F(ServerTest, TargetHasGoneWhenTheServerHas) {
         {
             auto fresh = std::make_shared<FakeDriver>();
             const auto server =
-                start_over(fresh, std::make_unique<Mortal>(gone), {.queues = 2, .depth = 1});
+                start_with_driver(fresh, std::make_unique<Mortal>(gone), {.queues = 2, .depth = 1});
             ASSERT_TRUE(server) << server.error().message();
         }
         too_late += !gone;
@@ -200,7 +253,7 @@ TEST_F(ServerTest, ErrorOfTheTargetsEndIsThatOfTheServers) {
         }
         Result<void> finish() override { return Error{ENOSPC, "store the rest"}; }
     };
-    auto server = start_over(driver, std::make_unique<Losing>(), {});
+    auto server = start_with_driver(driver, std::make_unique<Losing>(), {});
     ASSERT_TRUE(server);
     const auto stopped = server->stop();
     ASSERT_FALSE(stopped);
@@ -210,7 +263,7 @@ TEST_F(ServerTest, ErrorOfTheTargetsEndIsThatOfTheServers) {
 
 TEST_F(ServerTest, InvalidGeometryTouchesNoDriver) {
     const Result<Server> server =
-        start_over(driver, target({.size_bytes = 4096, .logical_block_size = 100}), {});
+        start_with_driver(driver, target({.size_bytes = 4096, .logical_block_size = 100}), {});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().kind, ErrorKind::usage);
     EXPECT_FALSE(driver->device_exists());
@@ -219,20 +272,20 @@ TEST_F(ServerTest, InvalidGeometryTouchesNoDriver) {
 TEST_F(ServerTest, InvalidOptionsAreUsageErrors) {
     for (const ServerOptions& wrong : {ServerOptions{.queues = 0}, ServerOptions{.queues = 4097},
                                        ServerOptions{.depth = 0}, ServerOptions{.depth = 4097}}) {
-        const Result<Server> server = start_over(driver, target(), wrong);
+        const Result<Server> server = start_with_driver(driver, target(), wrong);
         ASSERT_FALSE(server);
         EXPECT_EQ(server.error().kind, ErrorKind::usage);
     }
 }
 
 TEST_F(ServerTest, PartitionScanIsLeftOutWhereTheDriverCan) {
-    Result<Server> server = start_over(driver, target(), {.partition_scan = false});
+    Result<Server> server = start_with_driver(driver, target(), {.partition_scan = false});
     ASSERT_TRUE(server);
     EXPECT_EQ(driver->granted_features(), UBLK_F_NO_AUTO_PART_SCAN);
 }
 
 TEST_F(ServerTest, RunHandlesWhatElseItIsToWaitFor) {
-    Result<Server> server = start_over(driver, target(), {});
+    Result<Server> server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     const UniqueFd event{::eventfd(3, EFD_CLOEXEC | EFD_NONBLOCK)};
     eventfd_t seen = 0;
@@ -247,8 +300,9 @@ TEST_F(ServerTest, RunHandlesWhatElseItIsToWaitFor) {
 // A disk of which the test says how large it can get.
 class Elastic final : public Target {
 public:
-    explicit Elastic(std::uint64_t backing, const Geometry& geometry = {.size_bytes = 1U << 20})
-        : backing_(backing), geometry_(geometry) {}
+    explicit Elastic(std::uint64_t backing, const Geometry& geometry = {.size_bytes = 1U << 20},
+                     int size_events = -1)
+        : backing_(backing), geometry_(geometry), size_events_(size_events) {}
     Geometry geometry() const override { return geometry_; }
     Async<Answer> serve(Ring ring, Request request) override {
         return test::succeed(ring, request);
@@ -259,11 +313,13 @@ public:
         ++resizes;
         return size.value_or(backing_);
     }
+    int size_events() const override { return size_events_; }
     static inline int resizes = 0;
 
 private:
     std::uint64_t backing_;
     Geometry geometry_;
+    int size_events_;
 };
 
 class ResizeTest : public ServerTest {
@@ -277,7 +333,7 @@ protected:
         Elastic::resizes = 0;
     }
     Server start(std::uint64_t backing) {
-        auto server = start_over(driver, std::make_unique<Elastic>(backing), {});
+        auto server = start_with_driver(driver, std::make_unique<Elastic>(backing), {});
         EXPECT_TRUE(server);
         return *std::move(server);
     }
@@ -325,6 +381,43 @@ TEST_F(ResizeTest, BackingThatBecameSmallerDoesNotShrinkTheDiskByItself) {
     EXPECT_EQ(server.resize({.may_shrink = true})->after, MiB / 2);
 }
 
+// Runs a server whose backing says once that it has another size, and tells what it prints.
+class BackingThatTells : public ResizeTest {
+protected:
+    std::string run_with(std::uint64_t backing) {
+        const UniqueFd told{::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)};
+        auto server = start_with_driver(
+            driver, std::make_unique<Elastic>(backing, Geometry{.size_bytes = MiB}, told.get()),
+            {});
+        EXPECT_TRUE(server);
+        const UniqueFd enough{::eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK)};
+        testing::internal::CaptureStderr();
+        EXPECT_TRUE(server->run({{enough.get(), [&] {
+                                      eventfd_t value = 0;
+                                      ::eventfd_read(enough.get(), &value);
+                                      std::raise(SIGTERM);
+                                  }}}));
+        eventfd_t left = 0;
+        EXPECT_LT(::eventfd_read(told.get(), &left), 0) << "nobody has listened";
+        return testing::internal::GetCapturedStderr();
+    }
+};
+
+TEST_F(BackingThatTells, GrowsTheDisk) {
+    EXPECT_THAT(run_with(4 * MiB), testing::HasSubstr("/dev/ublkb0: has 4194304 bytes now"));
+    EXPECT_EQ(driver->params().basic.dev_sectors, 8192U);
+}
+
+TEST_F(BackingThatTells, ShrinksNoDisk) {
+    EXPECT_THAT(run_with(MiB / 2), testing::HasSubstr("--shrink"));
+    EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
+}
+
+TEST_F(BackingThatTells, OfTheSameSizeChangesNothing) {
+    EXPECT_EQ(run_with(MiB), "");
+    EXPECT_EQ(driver->params().basic.dev_sectors, 2048U);
+}
+
 TEST_F(ResizeTest, NothingToDoIsDoneWithoutTheDriver) {
     Server server = start(4 * MiB);
     driver->fail_control(UBLK_U_CMD_UPDATE_SIZE, -EIO);
@@ -365,7 +458,7 @@ TEST_F(ResizeTest, DriverThatCannotIsAskedBeforeAnythingChanges) {
 
 TEST_F(ResizeTest, ZonedDiskKeepsItsSizeWhateverItsTargetCan) {
     driver->available_features |= UBLK_F_ZONED | UBLK_F_USER_COPY;
-    auto server = start_over(driver, std::make_unique<Elastic>(2 * MiB, test::zoned()), {});
+    auto server = start_with_driver(driver, std::make_unique<Elastic>(2 * MiB, test::zoned()), {});
     ASSERT_TRUE(server) << server.error().message();
     const auto refused = server->resize({.bytes = 2 * MiB});
     ASSERT_FALSE(refused);
@@ -376,7 +469,7 @@ TEST_F(ResizeTest, ZonedDiskKeepsItsSizeWhateverItsTargetCan) {
 }
 
 TEST_F(ResizeTest, TargetOfOneSizeSaysSo) {
-    auto server = start_over(driver, target(), {});
+    auto server = start_with_driver(driver, target(), {});
     ASSERT_TRUE(server);
     EXPECT_EQ(server->resize({}).error().code, EOPNOTSUPP);
 }
@@ -386,7 +479,7 @@ class FailingStep : public ServerTest, public testing::WithParamInterface<std::u
 
 TEST_P(FailingStep, LeavesNoDevice) {
     driver->fail_control(GetParam(), -EPERM);
-    const Result<Server> server = start_over(driver, target(), {.timeout = 5000ms});
+    const Result<Server> server = start_with_driver(driver, target(), {.timeout = 5000ms});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().code, EPERM);
     EXPECT_FALSE(driver->device_exists());
@@ -399,7 +492,7 @@ INSTANTIATE_TEST_SUITE_P(Server, FailingStep,
 
 TEST_F(ServerTest, RefusedFetchLeavesNoDevice) {
     driver->fail_fetch(-EINVAL);
-    const Result<Server> server = start_over(driver, target(), {.timeout = 5000ms});
+    const Result<Server> server = start_with_driver(driver, target(), {.timeout = 5000ms});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().code, EINVAL);
     EXPECT_FALSE(driver->device_exists());
@@ -425,7 +518,7 @@ private:
 TEST_F(ServerTest, ResizeOfABackingThatDoesNotAnswerEnds) {
     driver->available_features |= UBLK_F_UPDATE_SIZE;
     std::promise<void> thaw;
-    Result<Server> server = start_over(
+    Result<Server> server = start_with_driver(
         driver, std::make_unique<StuckTarget>(thaw.get_future().share()), {.timeout = 1000ms});
     ASSERT_TRUE(server) << server.error().message();
     const SizeRequest larger{.bytes = 4U << 20};

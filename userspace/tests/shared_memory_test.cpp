@@ -7,7 +7,7 @@
 #include <gtest/gtest.h>
 #include <sys/stat.h>
 
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "shared_place.h"
 #include "support/fake_driver.h"
 #include "support/memfd.h"
@@ -119,7 +119,7 @@ protected:
 TEST_F(SharingServer, RegistersTheMemoryAndUnregistersItAtTheEnd) {
     const auto memory = map();
     {
-        auto server = start_over(driver_, target(), {.shared_memory = memory});
+        auto server = start_with_driver(driver_, target(), {.shared_memory = memory});
         ASSERT_TRUE(server) << server.error().message();
         EXPECT_EQ(server->copy().mode, CopyMode::shmem);
         ASSERT_EQ(driver_->registered_memory().size(), 1U);
@@ -133,7 +133,7 @@ TEST_F(SharingServer, RegistersTheMemoryAndUnregistersItAtTheEnd) {
 }
 
 TEST_F(SharingServer, ServesRequestsInTheMemoryAndOthers) {
-    auto server = start_over(driver_, target(), {.depth = 2, .shared_memory = map()});
+    auto server = start_with_driver(driver_, target(), {.depth = 2, .shared_memory = map()});
     ASSERT_TRUE(server);
     driver_->issue(0, 0, {.op = UBLK_IO_OP_READ, .sectors = 8, .shared_address = 4096});
     EXPECT_EQ(driver_->wait_for_result(0, 0), 4096);
@@ -143,7 +143,7 @@ TEST_F(SharingServer, ServesRequestsInTheMemoryAndOthers) {
 
 TEST_F(SharingServer, MemoryThatTheDriverRefusesLeavesNoDevice) {
     driver_->fail_control(UBLK_U_CMD_REG_BUF, -ENOMEM);
-    const auto server = start_over(driver_, target(), {.shared_memory = map()});
+    const auto server = start_with_driver(driver_, target(), {.shared_memory = map()});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().code, ENOMEM);
     EXPECT_THAT(server.error().hint, HasSubstr("locked memory"));
@@ -164,8 +164,9 @@ class SharingRecovery : public SharingServer {
 protected:
     void SetUp() override {
         driver_->available_features = UBLK_F_SHMEM_ZC | UBLK_F_USER_RECOVERY | UBLK_F_QUIESCE;
-        auto first = start_over(driver_, std::make_unique<Lasting>(),
-                                {.depth = 2, .recovery = Recovery::queue, .shared_memory = map()});
+        auto first =
+            start_with_driver(driver_, std::make_unique<Lasting>(),
+                              {.depth = 2, .recovery = Recovery::queue, .shared_memory = map()});
         ASSERT_TRUE(first);
         ASSERT_TRUE(driver_->open_control(Milliseconds{20})->quiesce(0, Milliseconds{1}));
         ASSERT_EQ(*first->run(), End::left);
@@ -182,7 +183,8 @@ protected:
 };
 
 TEST_F(SharingRecovery, NextServerRegistersItsOwn) {
-    auto second = recover_over(driver_, 0, std::make_unique<Lasting>(), {.shared_memory = map()});
+    auto second =
+        recover_with_driver(driver_, 0, std::make_unique<Lasting>(), {.shared_memory = map()});
     ASSERT_TRUE(second);
     EXPECT_EQ(driver_->registered_memory().size(), 1U);
     EXPECT_EQ(read_shared(), 4096);
@@ -190,7 +192,7 @@ TEST_F(SharingRecovery, NextServerRegistersItsOwn) {
 }
 
 TEST_F(SharingRecovery, WithoutTheMemoryAllIsCopied) {
-    auto second = recover_over(driver_, 0, std::make_unique<Lasting>(), {});
+    auto second = recover_with_driver(driver_, 0, std::make_unique<Lasting>(), {});
     ASSERT_TRUE(second);
     EXPECT_EQ(second->copy().mode, CopyMode::shmem);
     EXPECT_EQ(read_other(), 4096);
@@ -199,7 +201,8 @@ TEST_F(SharingRecovery, WithoutTheMemoryAllIsCopied) {
 
 TEST_F(SharingRecovery, MemoryThatTheDriverRefusesDoesNotKeepTheDiskWaiting) {
     driver_->fail_control(UBLK_U_CMD_REG_BUF, -ENOMEM);
-    auto second = recover_over(driver_, 0, std::make_unique<Lasting>(), {.shared_memory = map()});
+    auto second =
+        recover_with_driver(driver_, 0, std::make_unique<Lasting>(), {.shared_memory = map()});
     ASSERT_TRUE(second);
     EXPECT_EQ(read_other(), 4096);
 }

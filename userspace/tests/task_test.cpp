@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "frame_pool.h"
+
 namespace ublk {
 namespace {
 
@@ -86,6 +88,27 @@ TEST(Async, ReturnsAMoveOnlyValueToItsWaiter) {
     EXPECT_EQ(sum, 3);
     second.resume();
     EXPECT_EQ(sum, 7);
+}
+
+Async<std::unique_ptr<int>> number_at_once(int number) { return std::make_unique<int>(number); }
+
+Async<void> add_at_once(int* sum) {
+    *sum += *co_await number_at_once(3);
+    *sum += *co_await number_at_once(4);
+}
+
+TEST(Async, ValueThatIsThereNeedsNoCoroutine) {
+    FramePool pool = *FramePool::create(1);
+    const FramePool::Use frames{pool}; // of add_at_once() alone
+    int sum = 0;
+    add_at_once(&sum).start();
+    EXPECT_EQ(sum, 7);
+    EXPECT_EQ(pool.heap_allocations(), 0U);
+}
+
+TEST(Async, ValueThatIsThereMayBeDropped) {
+    number_at_once(3).start();
+    { const Async<std::unique_ptr<int>> number = number_at_once(4); }
 }
 
 Async<void> outer(Log* log) {

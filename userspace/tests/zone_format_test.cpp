@@ -6,6 +6,8 @@
 #include <functional>
 #include <gtest/gtest.h>
 
+#include "targets/crc32c.h"
+
 namespace ublk::targets::zone_format {
 namespace {
 
@@ -21,14 +23,14 @@ constexpr ZoneLayout layout{.zone_size = 1 << 20,
 Block patched(Block block, std::size_t offset, std::uint32_t value) {
     std::memcpy(block.data() + offset, &value, sizeof value);
     std::memset(block.data() + 12, 0, 4);
-    const std::uint32_t sum = checksum(block);
+    const std::uint32_t sum = crc32c(block);
     std::memcpy(block.data() + 12, &sum, sizeof sum);
     return block;
 }
 
 TEST(ZoneFormat, ChecksumIsCrc32c) {
     const char text[] = "123456789";
-    EXPECT_EQ(checksum(std::as_bytes(std::span{text, 9})), 0xe3069283U);
+    EXPECT_EQ(crc32c(std::as_bytes(std::span{text, 9})), 0xe3069283U);
 }
 
 TEST(ZoneFormat, SuperblockIsReadBack) {

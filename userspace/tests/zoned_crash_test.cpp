@@ -9,6 +9,7 @@
 
 #include <gtest/gtest.h>
 
+#include "support/file_change.h"
 #include "support/target_bench.h"
 #include "support/temporary_directory.h"
 #include "targets/zone_format.h"
@@ -38,12 +39,9 @@ struct ZoneModel {
 using Model = std::array<ZoneModel, zone_count>;
 
 // A change of the file that was under way, and what the disk's user could rely on then.
-struct Change {
-    std::uint64_t offset = 0;
-    Bytes data;
-    bool sync = false;
-    Model durable; // at least this, before the change
-    Model begun;   // at most this
+struct Change : test::FileChange {
+    Model durable{}; // at least this, before the change
+    Model begun{};   // at most this
 };
 
 class Crash : public testing::Test {
@@ -68,21 +66,12 @@ protected:
     void record(const io_uring_sqe& sqe) {
         if (!(sqe.flags & IOSQE_FIXED_FILE) || sqe.fd == Queue::char_device_file)
             return;
-        Change change;
+        auto done = test::change_by(sqe);
+        if (!done)
+            return;
+        Change change{*std::move(done)};
         change.durable = durable_;
         change.begun = begun_;
-        change.offset = sqe.off;
-        if (sqe.opcode == IORING_OP_WRITE) {
-            // NOLINTNEXTLINE(performance-no-int-to-ptr): so the kernel gets it
-            const auto* data = reinterpret_cast<const std::byte*>(sqe.addr);
-            change.data.assign(data, data + sqe.len);
-        } else if (sqe.opcode == IORING_OP_FALLOCATE) {
-            change.data.resize(sqe.addr);
-        } else if (sqe.opcode == IORING_OP_FSYNC) {
-            change.sync = true;
-        } else {
-            return;
-        }
         changes_.push_back(std::move(change));
     }
 

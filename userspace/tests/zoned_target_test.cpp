@@ -15,7 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "server_over.h"
+#include "server_with_driver.h"
 #include "support/target_bench.h"
 #include "support/temporary_directory.h"
 #include "targets/zone_format.h"
@@ -485,7 +485,7 @@ TEST_F(ZonedFile, GoesWithADiskThatNeverWas) {
 TEST_F(ZonedFile, GoesWhenTheDriverHasNoZones) {
     auto driver = std::make_shared<test::FakeDriver>();
     driver->available_features = UBLK_F_USER_COPY;
-    const auto server = start_over(driver, *create(making()), {});
+    const auto server = start_with_driver(driver, *create(making()), {});
     ASSERT_FALSE(server);
     EXPECT_EQ(server.error().kind, ErrorKind::driver);
     EXPECT_FALSE(std::filesystem::exists(path_));

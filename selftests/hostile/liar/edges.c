@@ -116,7 +116,7 @@ static void use(struct liar *liar, struct dice *dice)
 		raw_pause();
 		return;
 	}
-	file = raw_open_block(LIAR_EDGES_ID, O_RDWR | (dice_chance(dice, 50) ? O_DIRECT : 0));
+	file = reading_open_disk(LIAR_EDGES_ID, O_RDWR | (dice_chance(dice, 50) ? O_DIRECT : 0));
 	if (file < 0)
 		_exit(0);
 	if (!ioctl(file, BLKGETSIZE64, &size)) {

@@ -4,6 +4,7 @@
  * where it is, and what is written to it is what it holds already.
  */
 #include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "liar.h"
@@ -48,6 +49,20 @@ static void read_for(const struct raw_request *request, void *buffer, int bytes)
 			       (long long)offset);
 }
 
+/* What came instead tells where it is from: another place, another disk, memory of the kernel. */
+static void check_written(const char *buffer, off_t offset, size_t bytes)
+{
+	size_t right = bytes_exact(buffer, DISK, offset, bytes);
+	uint64_t word;
+
+	if (right >= bytes)
+		return;
+	memcpy(&word, buffer + right, sizeof(word));
+	report_failure("the honest server: %zu bytes for %lld came wrong: at %zu %016llx, expected %016llx",
+		       bytes, (long long)offset, right, (unsigned long long)word,
+		       (unsigned long long)bytes_word(DISK, offset + right));
+}
+
 static void written(const struct raw_request *request, void *buffer, int bytes)
 {
 	off_t offset = request->descriptor.start_sector << 9;
@@ -57,9 +72,7 @@ static void written(const struct raw_request *request, void *buffer, int bytes)
 		    bytes)
 		report_failure("the honest server: cannot get %d bytes for %lld", bytes,
 			       (long long)offset);
-	if (bytes_exact(buffer, DISK, offset, bytes) < (size_t)bytes)
-		report_failure("the honest server: %d bytes for %lld came wrong", bytes,
-			       (long long)offset);
+	check_written(buffer, offset, bytes);
 }
 
 static void answer(const struct raw_request *request)

@@ -398,6 +398,7 @@ struct reading {
 };
 
 /* Open a disk to read it: its file, or 0 if there is none now, after a pause. */
+int reading_open_disk(unsigned int id, int flags);
 int reading_open(unsigned int id, int flags, bool *trusted);
 void reading_check(const struct reading *reading, char *buffer, ssize_t result);
 void reading_poison(struct dice *dice);

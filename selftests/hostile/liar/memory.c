@@ -207,7 +207,7 @@ uint64_t memory_shared(struct dice *dice)
 void memory_map_disk(unsigned int id, struct dice *dice)
 {
 	off_t offset = dice_below(dice, RAW_DISK_BYTES / CORNER_BYTES) * CORNER_BYTES;
-	int file = raw_open_block(id, O_RDWR | O_NONBLOCK);
+	int file = reading_open_disk(id, O_RDWR | O_NONBLOCK);
 
 	report_made(WHAT_PROCESS, 1);
 	if (file < 0)

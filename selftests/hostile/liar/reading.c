@@ -5,9 +5,13 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include "liar.h"
@@ -28,9 +32,43 @@ static bool is_trusted(unsigned int id)
 	return raw_lends_pages(&info);
 }
 
-int reading_open(unsigned int id, int flags, bool *trusted)
+/*
+ * A node is looked up by name and opened by number. In between, its disk can go and another one come
+ * that gets the number, because the block layer gives the lowest that is free. An open disk keeps it.
+ */
+static bool is_disk(int file, unsigned int id)
+{
+	char link[40], target[PATH_MAX], name[16];
+	const char *last;
+	struct stat status;
+	ssize_t length;
+
+	if (fstat(file, &status))
+		return false;
+	snprintf(link, sizeof(link), "/sys/dev/block/%u:%u", major(status.st_rdev),
+		 minor(status.st_rdev));
+	length = readlink(link, target, sizeof(target) - 1);
+	if (length < 0)
+		return false;
+	target[length] = 0;
+	last = strrchr(target, '/');
+	snprintf(name, sizeof(name), "ublkb%u", id);
+	return last && !strcmp(last + 1, name);
+}
+
+int reading_open_disk(unsigned int id, int flags)
 {
 	int file = raw_open_block(id, flags);
+
+	if (file < 0 || is_disk(file, id))
+		return file;
+	close(file);
+	return -ENXIO;
+}
+
+int reading_open(unsigned int id, int flags, bool *trusted)
+{
+	int file = reading_open_disk(id, flags);
 
 	if (file <= 0) {
 		raw_pause();

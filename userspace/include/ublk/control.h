@@ -57,7 +57,7 @@ struct DeviceList {
 };
 
 // Not for use by two threads at a time. A command that takes longer than `timeout` is cancelled and
-// fails with ETIMEDOUT.
+// fails with ETIMEDOUT; one that finds no memory fails with ENOMEM. Nothing is thrown.
 class Control {
 public:
     static Result<Control> open(Milliseconds timeout = Milliseconds{10000});
@@ -74,7 +74,7 @@ public:
     Result<DeviceInfo> add(const DeviceInfo& wanted);
     Result<DeviceInfo> info(int number);
     // All devices that the driver knows, in ascending order, whoever serves them.
-    DeviceList list();
+    Result<DeviceList> list();
     Result<void> set_geometry(int number, const Geometry& geometry);
     Result<Geometry> geometry(int number);
     Result<std::vector<unsigned>> queue_cpus(int number, unsigned queue);

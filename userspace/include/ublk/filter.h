@@ -17,6 +17,7 @@ public:
     explicit Filter(std::unique_ptr<Target> next) : next_(std::move(next)) {}
 
     Geometry geometry() const override { return next_->geometry(); }
+    unsigned frames() const override { return usual_frames + next_->frames(); }
     // A filter that looks at the data says so: DataAccess::memory.
     DataAccess data_access() const override { return next_->data_access(); }
     Persistence persistence() const override { return next_->persistence(); }
@@ -26,6 +27,7 @@ public:
     Result<std::uint64_t> resize(std::optional<std::uint64_t> size) override {
         return next_->resize(size);
     }
+    int size_events() const override { return next_->size_events(); }
     void register_files(FileTable& files) override { next_->register_files(files); }
     Async<Result<void>> begin(Ring ring) override { return next_->begin(ring); }
     Async<void> end(Ring ring) override { return next_->end(ring); }

@@ -14,8 +14,8 @@ namespace ublk {
 class Metrics {
 public:
     struct Entry {
-        std::string layer; // such as "mirror"
-        std::string name;  // such as "resynced_bytes"
+        std::string layer; // the name of its TargetInfo, such as "mirror"
+        std::string name;  // such as "resynced_bytes": a-z, 0-9 and _
         std::uint64_t value;
     };
 

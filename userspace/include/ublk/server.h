@@ -4,6 +4,8 @@
 #ifndef UBLK_SERVER_H
 #define UBLK_SERVER_H
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -67,12 +69,26 @@ enum class End {
     left,    // the device waits for its next server
 };
 
+struct OperationStatistics {
+    std::uint64_t requests = 0; // answered by the target
+    std::uint64_t bytes = 0;    // of those that succeeded
+    std::uint64_t errors = 0;   // of those that did not
+};
+
+// Since the server has come to serve. Counted per queue; one number may be ahead of another.
 struct Statistics {
-    std::uint64_t requests = 0;               // handed to the target
+    static constexpr std::size_t highest_operation = static_cast<std::size_t>(Op::report_zones);
+
+    const OperationStatistics& of(Op op) const { return operations[static_cast<std::size_t>(op)]; }
+
+    std::uint64_t requests = 0;               // answered by the target
     std::uint64_t rejected = 0;               // failed before the target saw them
     std::uint64_t contract_violations = 0;    // results that no such request can have
     std::uint64_t refused_answers = 0;        // of which the driver would not hear
     std::uint64_t frame_heap_allocations = 0; // coroutine frames that the pool had no room for
+    // For how long I/O has waited for a thread or for memory of the kernel's; 0: none waits.
+    std::uint64_t short_for_seconds = 0;
+    std::array<OperationStatistics, highest_operation + 1> operations{}; // by Op
 };
 
 // The world outside; internal to the library and its tests.
@@ -96,7 +112,11 @@ public:
     const std::string& path() const; // "/dev/ublkbN"
     const DeviceInfo& info() const;
     const CopyChoice& copy() const;
+    const Target& target() const; // what was handed over, for what it can be asked at any time
+    // By any thread while this object lives, beside everything else.
     Statistics statistics() const;
+    // What the target has counted.
+    Metrics metrics() const;
 
     // Serves until SIGINT or SIGTERM arrives or somebody else stops the device, then stops and
     // removes it. In-flight requests are finished first. The number becomes free at once, or when
@@ -111,11 +131,16 @@ public:
     // stores is lost, but what lies behind a new end is out of the users' reach.
     Result<Resized> resize(const SizeRequest& request);
 
+    // Target::command() of the target, or of a layer inside it. The same holds. It has a thread of
+    // its own: ETIMEDOUT if it takes longer than ServerOptions::timeout, and EBUSY until it ends.
+    Result<Reply> command(const std::string& name, const std::vector<std::string>& words,
+                          Target* layer = nullptr);
+
 private:
     friend struct ServerMaker;
-    class Running;
-    explicit Server(std::unique_ptr<Running> running);
-    std::unique_ptr<Running> running_;
+    class Lifecycle;
+    explicit Server(std::unique_ptr<Lifecycle> lifecycle);
+    std::unique_ptr<Lifecycle> lifecycle_;
 };
 
 } // namespace ublk

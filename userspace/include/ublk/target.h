@@ -52,12 +52,18 @@ public:
     // As the target was created: constant for its life.
     virtual Geometry geometry() const = 0;
 
-    // Serves one request, which is answered by what the coroutine returns. Called by the thread of
-    // the request's queue, where it must not block: wait with co_await on the ring. With more than
-    // one queue, several threads call it at a time. What arrives has been checked: it lies inside
-    // the device, is aligned to the logical block, and is an operation that the geometry announced.
-    // An operation that cannot be served after all is answered with -EOPNOTSUPP.
+    // Serves one request, which is answered by what is returned: at once, or by a coroutine that
+    // waits for something. Called by the thread of the request's queue, where it must not block:
+    // wait with co_await on the ring. With more than one queue, several threads call it at a time.
+    // What arrives has been checked: it lies inside the device, is aligned to the logical block,
+    // and is an operation that the geometry announced. An operation that cannot be served after all
+    // is answered with -EOPNOTSUPP.
     virtual Async<Answer> serve(Ring ring, Request request) = 0;
+
+    // How many coroutines a request has at a time, here and in the targets behind this one. Memory
+    // for so many is set aside at the start; those beyond come from the heap, where there may be
+    // none. Constant for the life of the target.
+    virtual unsigned frames() const { return usual_frames; }
 
     // Constant for the life of the target.
     virtual DataAccess data_access() const { return DataAccess::memory; }
@@ -68,9 +74,11 @@ public:
 
     // What it keeps the bytes in, so that no two disks write there. Constant for its life.
     virtual std::vector<BackingUse> backings() const { return {}; }
-    // Whether the I/O on that passes the page cache by; nothing if there is no such difference.
+    // Whether the I/O on that passes the page cache by; nothing if there is no such difference. As
+    // it is by now: by any thread, beside everything else.
     virtual std::optional<bool> is_direct() const { return std::nullopt; }
-    // What a user should know about how this one is served: half a line each, no full stop.
+    // What a user should know about how this one is served: half a line each, no full stop. The
+    // same holds.
     virtual std::vector<std::string> remarks() const { return {}; }
 
     // Gets ready to serve `size` bytes, or if none is given as many as the backing has by now, and
@@ -80,6 +88,11 @@ public:
         static_cast<void>(size);
         return Error{EOPNOTSUPP, "resize", "this target has one size for life"};
     }
+
+    // A descriptor that can be read (poll(2)) when the backing has another size than before, of an
+    // eventfd that the target owns; -1: it does not see that. The server reads it, and asks
+    // resize() for the new size. Constant for its life.
+    virtual int size_events() const { return -1; }
 
     // Adds the files that the target does I/O on, and keeps what it gets. Once, before begin(). The
     // descriptors belong to the target.
@@ -105,18 +118,26 @@ public:
     // request never ends.
     virtual Result<void> finish() { return {}; }
 
-    // Changes or tells something at run time. By a thread that serves no queue, once at a time.
+    // Changes or tells something at run time. By a thread that serves no queue, once at a time. A
+    // layer whose settings can be changed is told so by a command of its own name: words of
+    // `key=value` change what they name and nothing else, `key=` goes back to the default, and the
+    // reply has the values that hold by then, of options that are not set an empty one. Bad words
+    // change nothing.
     virtual Result<Reply> command(std::string_view name, std::span<const std::string> words) {
         static_cast<void>(words);
         return Error{EOPNOTSUPP, "command '" + std::string(name) + "'", "no such command here",
                      ErrorKind::usage};
     }
 
-    // Adds what it has counted. By any thread, beside everything else.
+    // Adds what it has counted, each number once, and then what those behind it have. By any
+    // thread, beside everything else.
     virtual void measure(Metrics& metrics) const { static_cast<void>(metrics); }
 
     // Where the server must keep what is mounted, since it opens files there later on.
     virtual std::vector<std::string> paths() const { return {}; }
+
+protected:
+    static constexpr unsigned usual_frames = 4;
 };
 
 struct TargetInfo {
@@ -133,6 +154,10 @@ struct TargetInfo {
                                             const GeometryRequest& request) = nullptr;
     std::size_t least = 0;
     std::size_t most = 0;
+    // Of one with wrap: how large what it stands on has to be for it to have `size` bytes itself,
+    // 0 if that has the size it has. nullptr: as large. A disk that exists has a size, which the
+    // GeometryRequest of each layer is made from.
+    std::uint64_t (*size_inside)(const OptionValues& values, std::uint64_t size) = nullptr;
 
     bool is_filter() const noexcept { return most == 1; }
 };

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
-// Async<T> is a coroutine that returns a T to who awaits it. Its frame comes from a pool of the
-// queue, so that serving a request allocates nothing.
+// Async<T> is a T that may still have to come: from a coroutine, which returns it to who awaits it,
+// or it is there at once. A coroutine's frame comes from a pool of the queue, so that serving a
+// request allocates nothing.
 #ifndef UBLK_TASK_H
 #define UBLK_TASK_H
 
 #include <cassert>
 #include <cerrno>
+#include <concepts>
 #include <coroutine>
 #include <cstddef>
 #include <exception>
 #include <optional>
+#include <type_traits>
 #include <utility>
 
 #include <ublk/answer.h>
@@ -27,28 +30,24 @@ void* allocate_frame(std::size_t size);
 void free_frame(void* frame) noexcept;
 
 struct PromiseBase {
-    // Resumes who waits for this coroutine; a detached one frees itself instead.
+    // Goes on with who waits for this coroutine. One that nobody waits for runs over its end, and
+    // so is gone.
     struct FinalAwaiter {
-        bool await_ready() const noexcept { return false; }
-        template <class Promise>
-        std::coroutine_handle<> await_suspend(std::coroutine_handle<Promise> self) const noexcept {
-            if (self.promise().waiter)
-                return self.promise().waiter;
-            self.promise().nobody_waits();
-            self.destroy();
-            return std::noop_coroutine();
+        bool await_ready() const noexcept { return !waiter; }
+        std::coroutine_handle<> await_suspend(std::coroutine_handle<>) const noexcept {
+            return waiter;
         }
         void await_resume() const noexcept {}
+
+        std::coroutine_handle<> waiter;
     };
 
     static void* operator new(std::size_t size) { return allocate_frame(size); }
     static void operator delete(void* frame) noexcept { free_frame(frame); }
 
     std::suspend_always initial_suspend() const noexcept { return {}; }
-    FinalAwaiter final_suspend() const noexcept { return {}; }
+    FinalAwaiter final_suspend() const noexcept { return {waiter}; }
     [[noreturn]] void unhandled_exception() const noexcept { std::terminate(); }
-
-    void nobody_waits() const noexcept {}
 
     std::coroutine_handle<> waiter{};
 };
@@ -68,9 +67,10 @@ template <> struct Promise<void> : PromiseBase {
 template <> struct Promise<Answer> : PromiseBase {
     void return_value(Answer result) noexcept { value = result; }
     Answer take() const noexcept { return value; }
-    void nobody_waits() const noexcept {
+    FinalAwaiter final_suspend() const noexcept {
         if (tag)
             complete(*tag, value);
+        return PromiseBase::final_suspend();
     }
     Answer value = Answer::failed(EIO);
     Tag* tag = nullptr; // that the answer is for
@@ -78,7 +78,7 @@ template <> struct Promise<Answer> : PromiseBase {
 
 } // namespace detail
 
-// Starts when awaited or started.
+// A coroutine starts when awaited or started.
 template <class T> class [[nodiscard]] Async {
 public:
     struct promise_type : detail::Promise<T> {
@@ -87,7 +87,14 @@ public:
         }
     };
 
-    Async(Async&& other) noexcept : coroutine_(std::exchange(other.coroutine_, nullptr)) {}
+    // There at once, without a coroutine: `return request.done();` in a function that need not wait
+    // and so has no co_return.
+    template <std::convertible_to<T> Value>
+    // NOLINTNEXTLINE(bugprone-forwarding-reference-overload): no Async is convertible to a T
+    Async(Value&& value) : value_(std::in_place, std::forward<Value>(value)) {}
+
+    Async(Async&& other) noexcept
+        : coroutine_(std::exchange(other.coroutine_, nullptr)), value_(std::move(other.value_)) {}
     Async& operator=(Async&&) = delete;
     ~Async() {
         if (coroutine_)
@@ -96,27 +103,40 @@ public:
 
     // Runs until the first wait; the coroutine frees itself at its end and its result is dropped.
     void start() && {
-        assert(coroutine_ && "started twice");
-        std::exchange(coroutine_, nullptr).resume();
+        assert((coroutine_ || value_) && "started twice");
+        if (coroutine_)
+            std::exchange(coroutine_, nullptr).resume();
     }
 
     // The same for the library, with the tag that the answer is for.
     void start_for(detail::Tag& tag) && {
+        if (!coroutine_) {
+            detail::complete(tag, *value_);
+            return;
+        }
         coroutine_.promise().tag = &tag;
-        std::move(*this).start();
+        std::exchange(coroutine_, nullptr).resume();
     }
 
-    bool await_ready() const noexcept { return false; }
+    bool await_ready() const noexcept { return !coroutine_; }
     std::coroutine_handle<> await_suspend(std::coroutine_handle<> waiter) noexcept {
         coroutine_.promise().waiter = waiter;
         return coroutine_;
     }
-    T await_resume() { return coroutine_.promise().take(); }
+    T await_resume() {
+        if constexpr (!std::is_void_v<T>)
+            if (!coroutine_)
+                return std::move(*value_);
+        return coroutine_.promise().take();
+    }
 
 private:
+    struct Nothing {};
+
     explicit Async(std::coroutine_handle<promise_type> coroutine) : coroutine_(coroutine) {}
 
-    std::coroutine_handle<promise_type> coroutine_;
+    std::coroutine_handle<promise_type> coroutine_{};
+    std::optional<std::conditional_t<std::is_void_v<T>, Nothing, T>> value_{};
 };
 
 } // namespace ublk

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-// Replaces the global operator new; the other forms of it end up here too.
+// Replaces the global operator new; most other forms of it end up here too.
 #include "support/allocation_counter.h"
 
 #include <atomic>
@@ -27,6 +27,9 @@ void* operator new(std::size_t size) {
         return memory;
     throw std::bad_alloc{};
 }
+
+// AddressSanitizer has one of its own, whose memory is not for std::free(). Not counted.
+void* operator new(std::size_t size, const std::nothrow_t&) noexcept { return std::malloc(size); }
 
 void operator delete(void* memory) noexcept { std::free(memory); }
 void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }

@@ -77,9 +77,11 @@ void FakeDriver::issue(unsigned queue, unsigned number, const BlockRequest& requ
     if (request.op == UBLK_IO_OP_WRITE && tag.buffer)
         std::copy(tag.pages.begin(), tag.pages.end(), tag.buffer);
     const auto slot = static_cast<std::uint16_t>(tag.place);
-    if (slot < tag.ring->buffers_.size() && registers_buffers_)
+    const bool in_table =
+        slot < tag.ring->buffers_.size() && !tag.ring->own_buffers_.contains(slot);
+    if (in_table && registers_buffers_)
         tag.ring->buffers_[slot] = tag.pages;
-    else if (slot < tag.ring->buffers_.size())
+    else if (in_table)
         queues_[queue].descriptors[number].op_flags |= UBLK_IO_F_NEED_REG_BUF;
     tag.ring->post(tag.user_data, UBLK_IO_RES_OK);
 }
@@ -205,7 +207,8 @@ void FakeDriver::commit(Tag& tag, const ublksrv_io_desc& descriptor,
     if (descriptor.op_flags == UBLK_IO_OP_READ && result > 0 && tag.buffer)
         std::copy_n(tag.buffer, std::min<std::size_t>(result, tag.pages.size()), tag.pages.begin());
     const auto slot = static_cast<std::uint16_t>(tag.place);
-    if (registers_buffers_ && slot < tag.ring->buffers_.size())
+    if (registers_buffers_ && slot < tag.ring->buffers_.size() &&
+        !tag.ring->own_buffers_.contains(slot))
         tag.ring->buffers_[slot] = {};
 }
 

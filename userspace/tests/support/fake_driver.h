@@ -4,7 +4,6 @@
 #ifndef UBLK_TESTS_FAKE_DRIVER_H
 #define UBLK_TESTS_FAKE_DRIVER_H
 
-#include <array>
 #include <chrono>
 #include <condition_variable>
 #include <cstddef>
@@ -22,6 +21,7 @@
 
 #include "control_port.h"
 #include "driver_port.h"
+#include "support/ring_memory.h"
 
 namespace ublk::test {
 
@@ -77,9 +77,7 @@ private:
     bool idle() const;
 
     FakeDriver& driver_;
-    std::vector<io_uring_sqe> submissions_;
-    std::vector<io_uring_cqe> completions_;
-    std::array<unsigned, 5> indices_{}; // heads and tails that the ring's pointers refer to
+    RingMemory memory_;
     friend class FakeDriver;
     std::vector<int> files_;
     std::vector<std::span<std::byte>> buffers_; // the ring's table

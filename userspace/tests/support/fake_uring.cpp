@@ -19,8 +19,6 @@ namespace ublk::test {
 
 namespace {
 
-enum Index : std::size_t { sq_head, sq_tail, cq_head, cq_tail, cq_flags };
-
 int or_errno(ssize_t result) { return result < 0 ? -errno : static_cast<int>(result); }
 
 int fd_of(const io_uring_sqe& sqe, const std::vector<int>& files) {
@@ -88,19 +86,8 @@ int send_or_receive(unsigned opcode, int fd, std::uint64_t address, std::uint32_
 } // namespace
 
 FakeUring::FakeUring(FakeDriver& driver, unsigned entries)
-    : driver_(driver), submissions_(entries), completions_(std::size_t{2} * entries),
-      posted_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
-    ring_.sq.khead = &indices_[sq_head];
-    ring_.sq.ktail = &indices_[sq_tail];
-    ring_.sq.sqes = submissions_.data();
-    ring_.sq.ring_entries = entries;
-    ring_.sq.ring_mask = entries - 1;
-    ring_.cq.khead = &indices_[cq_head];
-    ring_.cq.ktail = &indices_[cq_tail];
-    ring_.cq.kflags = &indices_[cq_flags];
-    ring_.cq.cqes = completions_.data();
-    ring_.cq.ring_entries = 2 * entries;
-    ring_.cq.ring_mask = 2 * entries - 1;
+    : driver_(driver), memory_(entries), posted_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+    memory_.give_to(ring_);
 }
 
 FakeUring::~FakeUring() = default;
@@ -156,16 +143,19 @@ void FakeUring::transfer(const io_uring_sqe& sqe) {
 }
 
 void FakeUring::post(std::uint64_t user_data, int result) {
-    unsigned& tail = indices_[cq_tail];
-    ASSERT_LE(tail - io_uring_smp_load_acquire(&indices_[cq_head]), ring_.cq.ring_mask);
-    completions_[tail & ring_.cq.ring_mask].user_data = user_data;
-    completions_[tail & ring_.cq.ring_mask].res = result;
+    unsigned& tail = memory_.indices[RingMemory::cq_tail];
+    ASSERT_LE(tail - io_uring_smp_load_acquire(&memory_.indices[RingMemory::cq_head]),
+              ring_.cq.ring_mask);
+    memory_.completions[tail & ring_.cq.ring_mask].user_data = user_data;
+    memory_.completions[tail & ring_.cq.ring_mask].res = result;
     io_uring_smp_store_release(&tail, tail + 1);
     ::eventfd_write(posted_.get(), 1);
     driver_.changed_.notify_all();
 }
 
-bool FakeUring::idle() const { return indices_[cq_head] == indices_[cq_tail]; }
+bool FakeUring::idle() const {
+    return memory_.indices[RingMemory::cq_head] == memory_.indices[RingMemory::cq_tail];
+}
 
 int FakeUring::enter(unsigned wait) noexcept {
     const OwnAllocations own;
@@ -173,8 +163,8 @@ int FakeUring::enter(unsigned wait) noexcept {
     ++driver_.enters_;
     if (driver_.submission_error_)
         return driver_.submission_error_;
-    while (indices_[sq_head] != ring_.sq.sqe_tail)
-        execute(submissions_[indices_[sq_head]++ & ring_.sq.ring_mask]);
+    while (memory_.indices[RingMemory::sq_head] != ring_.sq.sqe_tail)
+        execute(memory_.submissions[memory_.indices[RingMemory::sq_head]++ & ring_.sq.ring_mask]);
     check_parked(lock, 0);
     while (wait && idle()) {
         if (parked_.empty())

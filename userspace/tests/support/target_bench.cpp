@@ -50,7 +50,7 @@ TargetBench::TargetBench(Target& target, unsigned depth, CopyMode copy, const Sh
                      .depth = depth,
                      .uring = std::move(uring),
                      .data = std::move(data),
-                     .frames = *FramePool::create(Queue::frame_blocks(depth)),
+                     .frames = *FramePool::create(Queue::frame_blocks(depth, target.frames())),
                      .descriptors = driver_->map_descriptors(-1, 0, depth)->first,
                      .target = &checked_,
                      .workers = &workers_});

@@ -2,7 +2,7 @@
 // Waits until a device node is usable. The kernel's announcements of block devices, read with
 // libudev, only make that quick: in a container there are none, and nodes may be somebody else's to
 // make.
-#include "node.h"
+#include "device_node.h"
 
 #include <algorithm>
 #include <array>
@@ -124,7 +124,7 @@ std::string advice(const Paths& paths, int number) {
 // Opening a disk waits for whoever reads its partitions, and that for a server whose backing may
 // not answer: for as long as there is a server, and nothing else ends it. So the look is taken on a
 // thread that can be left behind.
-Result<void> wait_for_node(const Paths& paths, const Ready& ready, Deadline deadline) {
+Result<void> wait_for_device_node(const Paths& paths, const Ready& ready, Deadline deadline) {
     const auto server = std::make_shared<ProcessHandle>(ready.server);
     std::promise<Result<void>> promise;
     std::future<Result<void>> found = promise.get_future();

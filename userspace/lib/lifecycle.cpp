@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: MIT
 // The life of a device: add, describe, fetch, start, or take over; serve; stop, join, delete, or
 // leave.
-#include "running.h"
+#include "lifecycle.h"
 
 #include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/signalfd.h>
-#include <system_error>
-#include <thread>
 #include <utility>
 
 #include <ublk/retry.h>
@@ -49,18 +48,18 @@ void consume_signal(int signal_fd) {
 
 } // namespace
 
-Server::Running::Running(std::shared_ptr<DriverPort> driver, Control control,
-                         std::shared_ptr<QueueThread::Device> device, Milliseconds timeout)
+Server::Lifecycle::Lifecycle(std::shared_ptr<DriverPort> driver, Control control,
+                             std::shared_ptr<ServedDevice> device, Milliseconds timeout)
     : driver_(std::move(driver)), control_(std::move(control)), device_(std::move(device)),
       path_(block_device_path(device_->info.number)), timeout_(timeout) {}
 
-Server::Running::~Running() {
-    if (duty_ == Duty::remove)
+Server::Lifecycle::~Lifecycle() {
+    if (owns_device_)
         static_cast<void>(without_exceptions([this] { return stop(); }));
 }
 
-Result<void> Server::Running::bring_up(const BeforeDisk& prepare) {
-    duty_ = Duty::remove;
+Result<void> Server::Lifecycle::bring_up(const BeforeDisk& prepare) {
+    owns_device_ = true;
     const Geometry geometry = geometry_for(copy().mode, device_->checked.geometry());
     if (Result<void> set = control_.set_geometry(number(), geometry); !set)
         return set;
@@ -77,7 +76,7 @@ Result<void> Server::Running::bring_up(const BeforeDisk& prepare) {
 }
 
 // Whatever fails, the device goes on waiting for a server.
-Result<void> Server::Running::take_over() {
+Result<void> Server::Lifecycle::take_over() {
     if (Result<void> vacant = wait_until_vacant(); !vacant)
         return vacant;
     Result<void> taken = begin_serving();
@@ -88,7 +87,7 @@ Result<void> Server::Running::take_over() {
     if (taken)
         taken = driver_->find_block_device(number());
     if (taken) {
-        duty_ = Duty::remove;
+        owns_device_ = true;
         return taken;
     }
     // A server that has just begun to fetch is sent away like one that serves. Only if it is this
@@ -100,12 +99,12 @@ Result<void> Server::Running::take_over() {
 }
 
 // The old server may have died just now, and its end takes a moment.
-Result<void> Server::Running::wait_until_vacant() {
+Result<void> Server::Lifecycle::wait_until_vacant() {
     return retry_until(
         deadline(), [this] { return control_.start_recovery(number()); }, is_busy);
 }
 
-Result<void> Server::Running::begin_serving() {
+Result<void> Server::Lifecycle::begin_serving() {
     Result<UniqueFd> char_device = driver_->open_char_device(number());
     if (!char_device)
         return char_device.error();
@@ -118,7 +117,7 @@ Result<void> Server::Running::begin_serving() {
 }
 
 // A device that is open keeps its number; before that, the number may have become another's.
-Result<void> Server::Running::check_identity() {
+Result<void> Server::Lifecycle::check_identity() {
     const Result<DeviceInfo> found = control_.info(number());
     if (!found)
         return found.error();
@@ -129,7 +128,7 @@ Result<void> Server::Running::check_identity() {
 }
 
 // Before the first request can come.
-Result<void> Server::Running::share_memory() {
+Result<void> Server::Lifecycle::share_memory() {
     SharedPlace& shared = device_->shared;
     if (!shared.memory())
         return {};
@@ -144,13 +143,13 @@ Result<void> Server::Running::share_memory() {
 }
 
 // No queue is at work in it any more.
-void Server::Running::stop_sharing() {
+void Server::Lifecycle::stop_sharing() {
     if (shared_as_)
         complain(control_.unshare(number(), *shared_as_));
     shared_as_.reset();
 }
 
-Result<void> Server::Running::start_queues() {
+Result<void> Server::Lifecycle::start_queues() {
     queues_.reserve(info().queues); // a thread that runs must not be forgotten
     for (unsigned index = 0; index < info().queues; ++index) {
         Result<std::vector<unsigned>> cpus = control_.queue_cpus(number(), index);
@@ -169,12 +168,16 @@ Result<void> Server::Running::start_queues() {
     return {};
 }
 
-Result<End> Server::Running::run(const std::vector<Watch>& also) {
+Result<End> Server::Lifecycle::run(const std::vector<Watch>& also) {
     const sigset_t signals = stop_signals();
     const UniqueFd signal_fd{::signalfd(-1, &signals, SFD_CLOEXEC)};
     if (!signal_fd)
         return Error{errno, "create a signalfd"};
-    std::vector<pollfd> events{{signal_fd.get(), POLLIN, 0}, {device_->ended.get(), POLLIN, 0}};
+    const int size_events = device_->target->size_events();
+    std::vector<pollfd> events{{signal_fd.get(), POLLIN, 0},
+                               {device_->ended.get(), POLLIN, 0},
+                               {size_events, POLLIN, 0}}; // of -1 nothing is ever heard
+    const std::size_t own = events.size();
     for (const Watch& watch : also)
         events.push_back({watch.descriptor, POLLIN, 0});
 
@@ -185,8 +188,10 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
                 return Error{errno, "wait for a signal"};
             continue;
         }
+        if (events[2].revents)
+            follow_backing(size_events);
         for (std::size_t i = 0; i < also.size(); ++i)
-            if (events[i + 2].revents)
+            if (events[i + own].revents)
                 complain(without_exceptions([&]() -> Result<void> {
                     also[i].handle();
                     return {};
@@ -205,14 +210,14 @@ Result<End> Server::Running::run(const std::vector<Watch>& also) {
     return stop_for_good();
 }
 
-Result<End> Server::Running::stop_for_good() {
+Result<End> Server::Lifecycle::stop_for_good() {
     if (Result<void> stopped = stop(); !stopped)
         return stopped.error();
     return End::removed;
 }
 
 // A disk that is in use is not taken away from its users only because its server has to end.
-std::optional<Result<End>> Server::Running::end_when_told(bool insists) {
+std::optional<Result<End>> Server::Lifecycle::end_when_told(bool insists) {
     const bool can_wait = recovery_of(info().features) != Recovery::off;
     if (insists && !can_wait)
         return stop_for_good();
@@ -244,7 +249,7 @@ std::optional<Result<End>> Server::Running::end_when_told(bool insists) {
 }
 
 // Those who look at every disk that appears have it open for a moment only.
-Result<void> Server::Running::stop_if_unused() {
+Result<void> Server::Lifecycle::stop_if_unused() {
     return retry_until(
         std::chrono::steady_clock::now() + std::min(timeout_, longest_look),
         [this]() -> Result<void> {
@@ -260,7 +265,7 @@ Result<void> Server::Running::stop_if_unused() {
 
 // Queues end when their disk is removed, and when the server is sent away for another one to come.
 // A disk that is just being removed still counts as live, but not to this command.
-bool Server::Running::makes_room() {
+bool Server::Lifecycle::makes_room() {
     if (recovery_of(info().features) == Recovery::off)
         return false;
     const Result<DeviceInfo> found = control_.info(number());
@@ -271,8 +276,8 @@ bool Server::Running::makes_room() {
 }
 
 // The driver decides what becomes of requests that the target has not finished by then.
-void Server::Running::leave() {
-    duty_ = Duty::none;
+void Server::Lifecycle::leave() {
+    owns_device_ = false;
     const Result<void> ended = wait_for_queues();
     complain(ended);
     if (ended) {
@@ -283,17 +288,17 @@ void Server::Running::leave() {
 }
 
 // Its queues end with the process.
-void Server::Running::leave_at_once() {
-    duty_ = Duty::none;
+void Server::Lifecycle::leave_at_once() {
+    owns_device_ = false;
     char_device_ = UniqueFd{};
 }
 
-void Server::Running::complain(const Result<void>& result) const {
+void Server::Lifecycle::complain(const Result<void>& result) const {
     if (!result)
         std::fprintf(stderr, "ublk: %s: %s\n", path_.c_str(), result.error().message().c_str());
 }
 
-Result<void> Server::Running::wait_for_queues() {
+Result<void> Server::Lifecycle::wait_for_queues() {
     const Deadline limit = deadline();
     ask_queues_to_end();
     Result<void> outcome{};
@@ -304,16 +309,16 @@ Result<void> Server::Running::wait_for_queues() {
     return outcome;
 }
 
-void Server::Running::ask_queues_to_end() {
+void Server::Lifecycle::ask_queues_to_end() {
     for (QueueThread& queue : queues_)
         queue.ask_to_end();
 }
 
 // Goes on after a failure: each step brings the device closer to its end.
-Result<void> Server::Running::stop() {
-    if (duty_ == Duty::none)
+Result<void> Server::Lifecycle::stop() {
+    if (!owns_device_)
         return {};
-    duty_ = Duty::none;
+    owns_device_ = false;
     if (!char_device_)
         if (const Result<void> same = check_identity(); !same && same.error().code == ENODEV)
             return {};
@@ -335,7 +340,7 @@ Result<void> Server::Running::stop() {
 
 // Deletes while the char device is open, which pins the number: afterwards somebody else may have
 // it.
-Result<void> Server::Running::remove() {
+Result<void> Server::Lifecycle::remove() {
     Result<void> removed = control_.remove_without_waiting(number());
     char_device_ = UniqueFd{};
     if (!removed && removed.error().code == EOPNOTSUPP)
@@ -348,7 +353,7 @@ Result<void> Server::Running::remove() {
 // The kernel closes rings in the background, and each pins the number. So does whoever still has
 // the block device open, for as long as they like: nothing of ours, so not worth more than a
 // moment.
-Result<void> Server::Running::wait_until_gone() {
+Result<void> Server::Lifecycle::wait_until_gone() {
     const Result<DeviceInfo> last = retry_until(
         std::chrono::steady_clock::now() + std::min(timeout_, longest_farewell),
         [this] { return control_.info(number()); },
@@ -362,7 +367,7 @@ Result<void> Server::Running::wait_until_gone() {
 
 // Nothing is touched before all that can be checked is. Then the target comes first, for requests
 // can come as soon as the driver knows the new size.
-Result<Resized> Server::Running::resize(const SizeRequest& request) {
+Result<Resized> Server::Lifecycle::resize(const SizeRequest& request) {
     if (Result<void> can = control_.require("resize", UBLK_F_UPDATE_SIZE); !can)
         return can.error();
     const Result<Geometry> now = control_.geometry(number());
@@ -389,32 +394,60 @@ Result<Resized> Server::Running::resize(const SizeRequest& request) {
     return outcome;
 }
 
-// Waits no longer than for anything else: a backing may lie on a file system that is frozen, or
-// whose server does not answer, and the device must stay in command meanwhile. What the target does
-// when the time is over can only be to make its backing longer, which nobody sees.
-Result<std::uint64_t> Server::Running::resize_target(std::optional<std::uint64_t> bytes) {
-    if (target_resize_.valid() &&
-        target_resize_.wait_for(Milliseconds{0}) != std::future_status::ready)
-        return Error{EBUSY, "resize " + path_,
-                     "an earlier resize still waits for the backing; does its file system answer?"};
-    std::promise<Result<std::uint64_t>> promise;
-    target_resize_ = promise.get_future();
-    try {
-        std::thread{[device = device_, bytes, result = std::move(promise)]() mutable {
-            result.set_value(device->target->resize(bytes));
-        }}.detach();
-    } catch (const std::system_error& error) {
-        target_resize_ = {};
-        return Error{error.code().value(), "start a thread to resize " + path_,
-                     "raise the limit of threads: pids.max of the cgroup, ulimit -u"};
-    }
-    if (target_resize_.wait_for(timeout_) != std::future_status::ready)
-        return Error{ETIMEDOUT, "make room in the backing of " + path_,
-                     "its file system does not answer, is it frozen? the device keeps its size"};
-    return target_resize_.get();
+// Nobody has asked for that size, so nothing goes out of reach by it: that is for a user to decide.
+void Server::Lifecycle::follow_backing(int size_events) {
+    eventfd_t changes = 0;
+    static_cast<void>(::eventfd_read(size_events, &changes));
+    complain(without_exceptions([this]() -> Result<void> {
+        const Result<Resized> resized = resize({});
+        if (!resized)
+            return resized.error();
+        if (resized->after != resized->before)
+            std::fprintf(stderr, "ublk: %s: has %llu bytes now, as its backing has\n",
+                         path_.c_str(), static_cast<unsigned long long>(resized->after));
+        return {};
+    }));
 }
 
-Statistics Server::Running::statistics() const {
+// What the target does when the time is over can only be to make its backing longer, which nobody
+// sees.
+Result<std::uint64_t> Server::Lifecycle::resize_target(std::optional<std::uint64_t> bytes) {
+    const auto resize = [device = device_, bytes] { return device->target->resize(bytes); };
+    return target_resize_.call(
+        resize, timeout_,
+        {.busy = {EBUSY, "resize " + path_,
+                  "an earlier resize still waits for the backing; does its file system answer?"},
+         .no_thread = no_thread_to("resize"),
+         .late = {ETIMEDOUT, "make room in the backing of " + path_,
+                  "its file system does not answer, is it frozen? the device keeps its size"}});
+}
+
+Result<Reply> Server::Lifecycle::command(const std::string& name,
+                                         const std::vector<std::string>& words, Target* layer) {
+    Target& asked = layer ? *layer : *device_->target;
+    const std::string step = "command '" + name + "' for " + path_;
+    const auto command = [device = device_, &asked, name, words] {
+        return asked.command(name, words);
+    };
+    return target_command_.call(
+        command, timeout_,
+        {.busy = {EBUSY, step, "an earlier command has not ended yet"},
+         .no_thread = no_thread_to("run a command for"),
+         .late = {ETIMEDOUT, step, "the target does not answer; what came of it is unknown"}});
+}
+
+Error Server::Lifecycle::no_thread_to(const std::string& what) const {
+    return Error{EAGAIN, "start a thread to " + what + " " + path_,
+                 "raise the limit of threads: pids.max of the cgroup, ulimit -u"};
+}
+
+Metrics Server::Lifecycle::metrics() const {
+    Metrics metrics;
+    device_->target->measure(metrics);
+    return metrics;
+}
+
+Statistics Server::Lifecycle::statistics() const {
     Statistics sum;
     for (const QueueThread& queue : queues_) {
         const Statistics one = queue.statistics();
@@ -423,6 +456,12 @@ Statistics Server::Running::statistics() const {
         sum.contract_violations += one.contract_violations;
         sum.refused_answers += one.refused_answers;
         sum.frame_heap_allocations += one.frame_heap_allocations;
+        sum.short_for_seconds = std::max(sum.short_for_seconds, one.short_for_seconds);
+        for (std::size_t op = 0; op < sum.operations.size(); ++op) {
+            sum.operations[op].requests += one.operations[op].requests;
+            sum.operations[op].bytes += one.operations[op].bytes;
+            sum.operations[op].errors += one.operations[op].errors;
+        }
     }
     return sum;
 }

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: MIT
-// Running is what a server does with its device: brings it up or takes it over, serves it, and
-// removes it or leaves it to the next server.
-#ifndef UBLK_LIB_RUNNING_H
-#define UBLK_LIB_RUNNING_H
+// Lifecycle takes a device through its time with this server: brings it up or takes it over, serves
+// it, and removes it or leaves it to the next server.
+#ifndef UBLK_LIB_LIFECYCLE_H
+#define UBLK_LIB_LIFECYCLE_H
 
-#include <future>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,18 +11,19 @@
 
 #include <ublk/server.h>
 
+#include "bounded_call.h"
 #include "driver_port.h"
 #include "queue_thread.h"
 
 namespace ublk {
 
-class Server::Running {
+class Server::Lifecycle {
 public:
-    Running(std::shared_ptr<DriverPort> driver, Control control,
-            std::shared_ptr<QueueThread::Device> device, Milliseconds timeout);
-    Running(const Running&) = delete;
-    Running& operator=(const Running&) = delete;
-    ~Running();
+    Lifecycle(std::shared_ptr<DriverPort> driver, Control control,
+              std::shared_ptr<ServedDevice> device, Milliseconds timeout);
+    Lifecycle(const Lifecycle&) = delete;
+    Lifecycle& operator=(const Lifecycle&) = delete;
+    ~Lifecycle();
 
     // One of the two comes first: a device that was just added, or one that has lost its server.
     Result<void> bring_up(const BeforeDisk& prepare);
@@ -32,19 +32,17 @@ public:
     Result<End> run(const std::vector<Watch>& also);
     Result<void> stop();
     Result<Resized> resize(const SizeRequest& request);
+    Result<Reply> command(const std::string& name, const std::vector<std::string>& words,
+                          Target* layer);
 
     const std::string& path() const { return path_; }
     const DeviceInfo& info() const { return device_->info; }
     const CopyChoice& copy() const { return device_->copy; }
+    const Target& target() const { return *device_->target; }
     Statistics statistics() const;
+    Metrics metrics() const;
 
 private:
-    // Whose the device is: what has to become of it when this object goes.
-    enum class Duty {
-        none,   // somebody else's, or gone
-        remove, // ours
-    };
-
     int number() const { return device_->info.number; }
     Deadline deadline() const { return std::chrono::steady_clock::now() + timeout_; }
     Result<void> wait_until_vacant();
@@ -62,21 +60,25 @@ private:
     Result<End> stop_for_good();
     void leave();
     void leave_at_once();
+    void follow_backing(int size_events);
     Result<std::uint64_t> resize_target(std::optional<std::uint64_t> bytes);
+    Error no_thread_to(const std::string& what) const;
     void complain(const Result<void>& result) const;
     Result<void> remove();
     Result<void> wait_until_gone();
 
     std::shared_ptr<DriverPort> driver_;
     Control control_;
-    std::shared_ptr<QueueThread::Device> device_;
+    std::shared_ptr<ServedDevice> device_;
     std::string path_;
     Milliseconds timeout_;
     UniqueFd char_device_{};
     std::vector<QueueThread> queues_{};
     std::optional<unsigned> shared_as_{};
-    std::future<Result<std::uint64_t>> target_resize_{}; // one that the target may still be at
-    Duty duty_ = Duty::none;
+    // Those that the target may still be at.
+    BoundedCall<std::uint64_t> target_resize_{};
+    BoundedCall<Reply> target_command_{};
+    bool owns_device_ = false; // and removes it in the end; else it is somebody else's, or gone
 };
 
 } // namespace ublk

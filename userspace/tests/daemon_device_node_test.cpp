@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-#include "daemon/node.h"
+#include "daemon/device_node.h"
 
 #include <cerrno>
 #include <csignal>
@@ -20,28 +20,28 @@ namespace {
 
 using namespace std::chrono_literals;
 
-class NodeTest : public testing::Test {
+class DeviceNodeTest : public testing::Test {
 protected:
     test::TemporaryDirectory dev_;
     Paths paths_{.dev = dev_.path()};
     Ready ready_{.number = 3, .size_bytes = 512, .server = ::getpid()};
 };
 
-TEST_F(NodeTest, MissingNodeTimesOutAndNamesIt) {
-    const auto found = wait_for_node(paths_, ready_, Clock::now() + 5ms);
+TEST_F(DeviceNodeTest, MissingNodeTimesOutAndNamesIt) {
+    const auto found = wait_for_device_node(paths_, ready_, Clock::now() + 5ms);
     ASSERT_FALSE(found);
     EXPECT_EQ(found.error().code, ETIMEDOUT);
     EXPECT_THAT(found.error().step, testing::HasSubstr("ublkb3: No such file"));
 }
 
-TEST_F(NodeTest, FileInPlaceOfTheNodeIsNotTheDevice) {
+TEST_F(DeviceNodeTest, FileInPlaceOfTheNodeIsNotTheDevice) {
     dev_.write("ublkb3", "");
-    const auto found = wait_for_node(paths_, ready_, Clock::now() + 5ms);
+    const auto found = wait_for_device_node(paths_, ready_, Clock::now() + 5ms);
     ASSERT_FALSE(found);
     EXPECT_THAT(found.error().step, testing::HasSubstr("something else"));
 }
 
-TEST_F(NodeTest, DeathOfTheServerEndsTheWait) {
+TEST_F(DeviceNodeTest, DeathOfTheServerEndsTheWait) {
     ready_.server = ::fork();
     if (ready_.server == 0)
         for (;;)
@@ -49,7 +49,7 @@ TEST_F(NodeTest, DeathOfTheServerEndsTheWait) {
     ASSERT_GT(ready_.server, 0);
     std::thread killer([&] { ::kill(ready_.server, SIGKILL); });
     const auto start = Clock::now();
-    const auto found = wait_for_node(paths_, ready_, start + 30s);
+    const auto found = wait_for_device_node(paths_, ready_, start + 30s);
     const auto took = Clock::now() - start;
     killer.join();
     ::waitpid(ready_.server, nullptr, 0);
@@ -60,7 +60,7 @@ TEST_F(NodeTest, DeathOfTheServerEndsTheWait) {
 }
 
 // Containers have few of these, and programs such as editors take many.
-TEST_F(NodeTest, NoInotifyInstanceIsNeeded) {
+TEST_F(DeviceNodeTest, NoInotifyInstanceIsNeeded) {
     std::vector<UniqueFd> all;
     for (;;) {
         UniqueFd one{::inotify_init1(IN_CLOEXEC)};
@@ -69,16 +69,16 @@ TEST_F(NodeTest, NoInotifyInstanceIsNeeded) {
         all.push_back(std::move(one));
         ASSERT_LT(all.size(), 100'000U);
     }
-    const auto found = wait_for_node(paths_, ready_, Clock::now() + 5ms);
+    const auto found = wait_for_device_node(paths_, ready_, Clock::now() + 5ms);
     ASSERT_FALSE(found);
     EXPECT_EQ(found.error().code, ETIMEDOUT) << found.error().message();
     EXPECT_THAT(found.error().step, testing::HasSubstr("ublkb3: No such file"));
 }
 
-TEST_F(NodeTest, ContainerIsToldHowToMakeTheNode) {
+TEST_F(DeviceNodeTest, ContainerIsToldHowToMakeTheNode) {
     dev_.write("sys/block/ublkb3/dev", "259:7\n");
-    const auto found =
-        wait_for_node({.dev = dev_.path(), .sys = dev_.path("sys")}, ready_, Clock::now() + 5ms);
+    const auto found = wait_for_device_node({.dev = dev_.path(), .sys = dev_.path("sys")}, ready_,
+                                            Clock::now() + 5ms);
     ASSERT_FALSE(found);
     EXPECT_THAT(found.error().hint, testing::HasSubstr("/ublkb3 b 259 7"));
 }
