@@ -30,7 +30,7 @@ PACKAGES_upstream=(build-essential fio fdisk e2fsprogs util-linux udev unifdef p
 # shellcheck disable=SC2034
 PACKAGES_packages=(build-essential cmake ninja-build pkg-config python3 debhelper dh-dkms dpkg-dev
     lintian man-db mmdebstrap liburing-dev libfmt-dev libcli11-dev nlohmann-json3-dev libmount-dev
-    libudev-dev)
+    libudev-dev libnbd-dev librbd-dev)
 
 # For building a kernel.
 # shellcheck disable=SC2034
