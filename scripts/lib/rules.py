@@ -209,6 +209,31 @@ def kernel_layers(path):
                 yield number, f"{name} uses {symbol} of {owner}, which stands above it"
 
 
+# Where the version stands, and how. The first says which it is.
+VERSIONS = {
+    "CMakeLists.txt": r"^project\(ublk VERSION ([\d.]+)",
+    "debian/changelog": r"^ublk \(([^)]+)\)",
+    "kernel/ublk_drv.c": r'^MODULE_VERSION\("([^"]+)"\)',
+}
+
+
+def version_in(path):
+    for number, line in enumerate(read_lines(path), 1):
+        if found := re.match(VERSIONS[path], line):
+            return number, found[1]
+    return 1, "none"
+
+
+def versions(path):
+    if path not in VERSIONS:
+        return
+    number, version = version_in(path)
+    first = next(iter(VERSIONS))
+    wanted = version_in(first)[1]
+    if version != wanted:
+        yield number, f"version {version}, but {wanted} in {first}"
+
+
 RULES = {
     "api-conditionals": api_conditionals,
     "file-length": file_length,
@@ -219,6 +244,7 @@ RULES = {
     "spdx": spdx,
     "target-includes": target_includes,
     "unfinished": unfinished,
+    "versions": versions,
 }
 
 
