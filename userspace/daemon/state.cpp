@@ -17,6 +17,7 @@
 
 #include "backing_index.h"
 #include "file.h"
+#include "json.h"
 #include "text.h"
 
 namespace ublk::daemon {
@@ -79,13 +80,13 @@ static std::string encode(const ServerRecord& record) {
     json["filters"] = filters_json(record.filters);
     json["children"] = children_json(record.children);
     json["name"] = record.name;
-    return document_to_text(std::move(json)).dump(2) + "\n";
+    return write_json(document_to_text(std::move(json)), 2) + "\n";
 }
 
 // nlohmann reports type errors by exceptions; they end here.
 static std::optional<ServerRecord> decode(const std::string& text) {
     try {
-        auto json = document_to_bytes(ordered_json::parse(text));
+        auto json = document_to_bytes(parse_ordered_json(text));
         if (json.at("schema").get<int>() != state_schema)
             return std::nullopt;
         ServerRecord record;

@@ -15,6 +15,7 @@
 #include "device.h"
 #include "features.h"
 #include "holders.h"
+#include "json.h"
 #include "output.h"
 #include "process.h"
 #include "server_commands.h"
@@ -169,7 +170,7 @@ std::string plain(const ordered_json& value) {
     if (value.is_string())
         return value.get<std::string>();
     if (!value.is_array())
-        return value.dump();
+        return write_json(value);
     std::vector<std::string> words;
     for (const auto& element : value)
         words.push_back(plain(element));
