@@ -311,6 +311,7 @@ Result<std::string_view> completion_script(std::string_view shell) {
 
 std::vector<std::string> completed_shells() {
     std::vector<std::string> names;
+    names.reserve(scripts.size());
     for (const auto& [name, script] : scripts)
         names.emplace_back(name);
     return names;
