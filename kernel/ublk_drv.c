@@ -47,4 +47,6 @@ module_init(ublk_init);
 module_exit(ublk_exit);
 
 MODULE_DESCRIPTION("Userspace block devices");
+/* DKMS takes two modules without a version for the same, and keeps the kernel's own. */
+MODULE_VERSION("0.1.0");
 MODULE_LICENSE("GPL");

@@ -13,7 +13,7 @@ PACKAGES_build=(build-essential bc cmake ninja-build pkg-config python3 clang
 # What runs in the guest comes from the machine too, its root file system being the guest's.
 # shellcheck disable=SC2034
 PACKAGES_vm=(busybox-static cpio kmod udev xz-utils zstd e2fsprogs util-linux iproute2 procps
-    fio fdisk jq strace bpftrace xfsprogs btrfs-progs dmsetup
+    fio fdisk jq strace bpftrace xfsprogs btrfs-progs dmsetup zsh fish
     nbdkit nbd-client)
 
 # shellcheck disable=SC2034
@@ -25,6 +25,12 @@ PACKAGES_check=(clang-format clang-tidy sparse shellcheck spin git patch perl py
 
 # shellcheck disable=SC2034
 PACKAGES_upstream=(build-essential fio fdisk e2fsprogs util-linux udev unifdef patch)
+
+# For building Debian packages, and for looking at what came of it.
+# shellcheck disable=SC2034
+PACKAGES_packages=(build-essential cmake ninja-build pkg-config python3 debhelper dh-dkms dpkg-dev
+    lintian man-db mmdebstrap liburing-dev libfmt-dev libcli11-dev nlohmann-json3-dev libmount-dev
+    libudev-dev libnbd-dev librbd-dev)
 
 # For building a kernel.
 # shellcheck disable=SC2034

@@ -55,7 +55,8 @@ def file_length(path):
 
 
 def spdx(path):
-    if is_under(path, "LICENSES"):
+    # These have formats of their own, without comments.
+    if is_under(path, "LICENSES") or path in ("debian/changelog", "debian/source/format"):
         return
     if not any("SPDX-License-Identifier:" in line for line in read_lines(path)[:3]):
         yield 1, "no SPDX-License-Identifier in the first three lines"
@@ -208,6 +209,31 @@ def kernel_layers(path):
                 yield number, f"{name} uses {symbol} of {owner}, which stands above it"
 
 
+# Where the version stands, and how. The first says which it is.
+VERSIONS = {
+    "CMakeLists.txt": r"^project\(ublk VERSION ([\d.]+)",
+    "debian/changelog": r"^ublk \(([^)]+)\)",
+    "kernel/ublk_drv.c": r'^MODULE_VERSION\("([^"]+)"\)',
+}
+
+
+def version_in(path):
+    for number, line in enumerate(read_lines(path), 1):
+        if found := re.match(VERSIONS[path], line):
+            return number, found[1]
+    return 1, "none"
+
+
+def versions(path):
+    if path not in VERSIONS:
+        return
+    number, version = version_in(path)
+    first = next(iter(VERSIONS))
+    wanted = version_in(first)[1]
+    if version != wanted:
+        yield number, f"version {version}, but {wanted} in {first}"
+
+
 RULES = {
     "api-conditionals": api_conditionals,
     "file-length": file_length,
@@ -218,6 +244,7 @@ RULES = {
     "spdx": spdx,
     "target-includes": target_includes,
     "unfinished": unfinished,
+    "versions": versions,
 }
 
 

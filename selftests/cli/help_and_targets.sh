@@ -7,7 +7,7 @@ source "$(dirname "$0")/../lib.sh"
 source "$(dirname "$0")/../lib/io.sh"
 source "$(dirname "$0")/../lib/cli.sh"
 
-verbs=(add del list show resize filter command stats stop quiesce recover reclaim doctor features targets filters help version)
+verbs=(add del list show resize filter command stats stop quiesce recover reclaim doctor features targets filters completion help version)
 run_expect 0 ublkd help
 for verb in "${verbs[@]}"; do
     grep -qE "^ +$verb " <<<"$OUT" || fail "help does not know $verb"

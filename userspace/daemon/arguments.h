@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "description.h"
+
 namespace CLI {
 class App;
 }
@@ -18,13 +20,17 @@ enum class Need { optional, required };
 // Where the values are put must outlive the parsing.
 class Arguments {
 public:
-    explicit Arguments(CLI::App& app) : app_(app) {}
+    Arguments(CLI::App& app, VerbDescription& description) : app_(app), description_(description) {}
 
+    // The name says what the completion offers: see completion.cpp.
     void word(const char* name, std::string& value, const char* help, Need need);
     void words(const char* name, std::vector<std::string>& values, const char* help);
     // flags such as "-n,--number"; unit is what help shows in place of the value
     void option(const char* flags, const char* unit, std::optional<std::string>& value,
                 const char* help);
+    // The same, of which the values are known. Whether it is one of them is the verb's to check.
+    void choice(const char* flags, const char* unit, std::optional<std::string>& value,
+                const char* help, std::vector<std::string> values);
     // One value each time it is given.
     void options(const char* flags, const char* unit, std::vector<std::string>& values,
                  const char* help);
@@ -32,6 +38,7 @@ public:
 
 private:
     CLI::App& app_;
+    VerbDescription& description_;
 };
 
 } // namespace ublk::daemon

@@ -13,6 +13,7 @@
 
 #include "../targets/identity.h"
 #include "backing_index.h"
+#include "disk_name.h"
 #include "file.h"
 #include "process.h"
 
@@ -144,8 +145,10 @@ Result<void> check_claims(const Paths& paths, const std::vector<BackingUse>& wan
 }
 
 Result<void> claim(const Paths& paths, const ServerRecord& record, const FindDevice& find) {
-    return StateDirectory(paths).write(
-        record, [&] { return check_claims(paths, record.backing.uses, record.number, find); });
+    return StateDirectory(paths).write(record, [&]() -> Result<void> {
+        auto free = check_claims(paths, record.backing.uses, record.number, find);
+        return free ? check_name_is_free(paths, record.name, record.number, find) : free;
+    });
 }
 
 Error explain_busy(Error error, const Paths& paths, const std::vector<std::string>& names,

@@ -30,8 +30,9 @@ inline constexpr int no_device = -1;
 Result<void> check_claims(const Paths& paths, const std::vector<BackingUse>& wanted, int except,
                           const FindDevice& find);
 
-// Writes the record, and with it its device has the backings in it. EBUSY, and nothing is written,
-// if another disk has one of them, or a part: of several that come at a time one gets it.
+// Writes the record, and with it its device has the backings and the name in it. EBUSY, and nothing
+// is written, if another disk has one of the backings, or a part, and EEXIST if it has the name: of
+// several that come at a time one gets it.
 Result<void> claim(const Paths& paths, const ServerRecord& record, const FindDevice& find);
 
 // An error that says that a backing is busy, with the disk that has it if there is one.

@@ -72,6 +72,7 @@ std::string device_state(const Device& device) {
 nlohmann::ordered_json summary_json(const Device& device) {
     nlohmann::ordered_json json{{"device", block_device_path(device.info.number)},
                                 {"id", device.info.number},
+                                {"name", nullptr},
                                 {"target", nullptr},
                                 {"size", nullptr},
                                 {"state", device_state(device)},
@@ -79,6 +80,8 @@ nlohmann::ordered_json summary_json(const Device& device) {
                                 {"pid", nullptr}};
     if (device.record)
         json["target"] = device.record->target;
+    if (device.record && !device.record->name.empty())
+        json["name"] = device.record->name;
     if (device.geometry)
         json["size"] = device.geometry->size_bytes;
     if (device.info.server > 0)

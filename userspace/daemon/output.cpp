@@ -7,6 +7,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "json.h"
 #include "text.h"
 
 namespace ublk::daemon {
@@ -23,7 +24,7 @@ void print(std::string_view text) { write_to(stdout, text); }
 void print_json(const ordered_json& document) {
     ordered_json whole{{"schema", 1}};
     whole.update(document);
-    print(document_to_text(std::move(whole)).dump() + "\n");
+    print(write_json(document_to_text(std::move(whole))) + "\n");
 }
 
 void print_error_line(std::string_view line) {

@@ -8,6 +8,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "json.h"
 #include "text.h"
 
 namespace ublk::daemon {
@@ -50,8 +51,10 @@ Error unpack_error(const json& packed) {
                  static_cast<ErrorKind>(packed.at("kind").get<int>())};
 }
 
-std::string encode_packet(json document) { return document_to_text(std::move(document)).dump(); }
+std::string encode_packet(json document) {
+    return write_json(document_to_text(std::move(document)));
+}
 
-json decode_packet(const std::string& packet) { return document_to_bytes(json::parse(packet)); }
+json decode_packet(const std::string& packet) { return document_to_bytes(parse_json(packet)); }
 
 } // namespace ublk::daemon

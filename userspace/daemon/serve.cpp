@@ -165,6 +165,7 @@ ServerRecord record_of(const ServeRequest& request, const BackingRecord& backing
     record.backing = backing;
     record.filters = request.stack.filters;
     record.children = request.stack.children;
+    record.name = request.name;
     return record;
 }
 

@@ -22,6 +22,7 @@ struct ServeRequest {
     GeometryRequest geometry{};
     ServerOptions server{};
     std::string shared_file{}; // for ServerOptions::shared_memory; empty: none
+    std::string name{};        // of the disk; empty: none
 };
 
 // Tells about a live device.

@@ -17,6 +17,7 @@
 
 #include "backing_index.h"
 #include "file.h"
+#include "json.h"
 #include "text.h"
 
 namespace ublk::daemon {
@@ -78,13 +79,14 @@ static std::string encode(const ServerRecord& record) {
     add_to_json(json, record.backing);
     json["filters"] = filters_json(record.filters);
     json["children"] = children_json(record.children);
-    return document_to_text(std::move(json)).dump(2) + "\n";
+    json["name"] = record.name;
+    return write_json(document_to_text(std::move(json)), 2) + "\n";
 }
 
 // nlohmann reports type errors by exceptions; they end here.
 static std::optional<ServerRecord> decode(const std::string& text) {
     try {
-        auto json = document_to_bytes(ordered_json::parse(text));
+        auto json = document_to_bytes(parse_ordered_json(text));
         if (json.at("schema").get<int>() != state_schema)
             return std::nullopt;
         ServerRecord record;
@@ -104,6 +106,7 @@ static std::optional<ServerRecord> decode(const std::string& text) {
         // These are younger than the rest.
         record.filters = filters_from_json(json.value("filters", ordered_json::array()));
         record.children = children_from_json(json.value("children", ordered_json::array()));
+        record.name = json.value("name", std::string{});
         return record;
     } catch (const ordered_json::exception&) {
         return std::nullopt;

@@ -35,6 +35,7 @@ struct ServerRecord {
     BackingRecord backing{};
     std::vector<targets::Layer> filters{};  // in front of the target, outermost first
     std::vector<targets::Stack> children{}; // what the target stands on
+    std::string name{};                     // that its user gave it; empty: none
 
     // What the disk is made of, and what it is made of by now.
     targets::Stack stack() const { return {{target, options}, children, filters}; }

@@ -31,7 +31,7 @@ bool has_line_of(const std::string& path, const std::string& disk) {
 void write_line(const std::string& path, const std::string& line) {
     const UniqueFd file{::open(path.c_str(), O_WRONLY | O_CLOEXEC)};
     if (file)
-        static_cast<void>(::write(file.get(), line.data(), line.size()));
+        static_cast<void>(!::write(file.get(), line.data(), line.size()));
 }
 
 // What stands for no limit behind the number of the disk.

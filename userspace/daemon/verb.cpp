@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <sstream>
+#include <utility>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -14,26 +16,48 @@
 
 namespace ublk::daemon {
 
+std::vector<std::string> ArgumentDescription::flags() const {
+    std::vector<std::string> all;
+    std::istringstream list{name};
+    for (std::string flag; std::getline(list, flag, ',');)
+        all.push_back(flag);
+    return all;
+}
+
 void Arguments::word(const char* name, std::string& value, const char* help, Need need) {
     app_.add_option(name, value, help)->required(need == Need::required);
+    description_.words.push_back({.name = name, .unit = {}, .help = help});
+    description_.words.back().required = need == Need::required;
 }
 
 void Arguments::words(const char* name, std::vector<std::string>& values, const char* help) {
     app_.add_option(name, values, help);
+    description_.words.push_back({.name = name, .unit = {}, .help = help});
+    description_.words.back().repeats = true;
 }
 
 void Arguments::option(const char* flags, const char* unit, std::optional<std::string>& value,
                        const char* help) {
+    choice(flags, unit, value, help, {});
+}
+
+void Arguments::choice(const char* flags, const char* unit, std::optional<std::string>& value,
+                       const char* help, std::vector<std::string> values) {
     app_.add_option(flags, value, help)->type_name(unit);
+    description_.options.push_back({.name = flags, .unit = unit, .help = help});
+    description_.options.back().values = std::move(values);
 }
 
 void Arguments::options(const char* flags, const char* unit, std::vector<std::string>& values,
                         const char* help) {
     app_.add_option(flags, values, help)->type_name(unit)->allow_extra_args(false);
+    description_.options.push_back({.name = flags, .unit = unit, .help = help});
+    description_.options.back().repeats = true;
 }
 
 void Arguments::flag(const char* flags, bool& value, const char* help) {
     app_.add_flag(flags, value, help);
+    description_.options.push_back({.name = flags, .unit = {}, .help = help});
 }
 
 Verbs make_verbs() {
@@ -41,7 +65,7 @@ Verbs make_verbs() {
     for (auto make :
          {make_add, make_del, make_list, make_show, make_resize, make_filter, make_command,
           make_stats, make_stop, make_quiesce, make_recover, make_reclaim, make_doctor,
-          make_features, make_targets, make_filters, make_help, make_version})
+          make_features, make_targets, make_filters, make_completion, make_help, make_version})
         verbs.push_back(make());
     return verbs;
 }
@@ -57,11 +81,20 @@ Result<Verb*> find_verb(const Verbs& verbs, std::string_view name) {
                  ErrorKind::usage};
 }
 
-static void prepare(CLI::App& app, Verb& verb, bool& json) {
-    app.name("ublkd " + std::string(verb.name()));
-    app.add_flag("--json", json, "print JSON, errors too");
-    Arguments arguments(app);
+static VerbDescription prepare(CLI::App& app, Verb& verb, bool& json) {
+    VerbDescription description{std::string(verb.name()), std::string(verb.summary()),
+                                verb.notes()};
+    app.name("ublkd " + description.name);
+    Arguments arguments(app, description);
+    arguments.flag("--json", json, "print JSON, errors too");
     verb.declare(arguments);
+    return description;
+}
+
+VerbDescription describe(Verb& verb) {
+    bool json = false;
+    CLI::App app;
+    return prepare(app, verb, json);
 }
 
 std::string help_text(Verb& verb) {

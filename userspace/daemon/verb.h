@@ -59,6 +59,7 @@ std::unique_ptr<Verb> make_doctor();
 std::unique_ptr<Verb> make_features();
 std::unique_ptr<Verb> make_targets();
 std::unique_ptr<Verb> make_filters();
+std::unique_ptr<Verb> make_completion();
 std::unique_ptr<Verb> make_help();
 std::unique_ptr<Verb> make_version();
 
@@ -70,6 +71,8 @@ Result<Verb*> find_verb(const Verbs& verbs, std::string_view name);
 
 // Options, arguments, notes and exit codes of one verb.
 std::string help_text(Verb& verb);
+// The same, not put into words yet.
+VerbDescription describe(Verb& verb);
 
 // Runs one command line without the program's name and prints what comes of it.
 Exit run_command(const std::vector<std::string>& words, const Paths& paths) noexcept;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd add`: makes a device from a target and leaves a server behind.
 #include <cerrno>
+#include <initializer_list>
 #include <optional>
 #include <string>
 #include <vector>
@@ -8,8 +9,10 @@
 #include <fmt/format.h>
 #include <ublk/control.h>
 #include <ublk/options.h>
+#include <ublk/recovery.h>
 
 #include "../targets/registry.h"
+#include "disk_name.h"
 #include "names.h"
 #include "number.h"
 #include "serve.h"
@@ -46,6 +49,13 @@ Result<std::uint32_t> size_or_zero(std::string_view option,
     return static_cast<std::uint32_t>(*size);
 }
 
+template <typename Mode> std::vector<std::string> names_of(std::initializer_list<Mode> modes) {
+    std::vector<std::string> names;
+    for (const Mode mode : modes)
+        names.emplace_back(name_of(mode));
+    return names;
+}
+
 class Add final : public Verb {
 public:
     std::string_view name() const override { return "add"; }
@@ -63,6 +73,8 @@ public:
                           "behind it: '... | NAME:K=V'");
         arguments.option("-n,--number", "N", number_,
                          "make /dev/ublkbN (default: the first free one)");
+        arguments.option("--name", "NAME", name_,
+                         "also /dev/disk/by-id/ublk-NAME, and the serial number that lsblk shows");
         arguments.option("-q,--queues", "N", queues_,
                          "hardware queues, each with a thread (default 1)");
         arguments.option("-d,--depth", "N", depth_, "requests in flight per queue (default 128)");
@@ -70,14 +82,18 @@ public:
         arguments.option("--physical-block-size", "BYTES", physical_block_size_,
                          "physical block size");
         arguments.option("--max-io", "BYTES", max_io_, "longest read or write");
-        arguments.option("--copy", "MODE", copy_,
+        arguments.choice("--copy", "MODE", copy_,
                          "how data get to the server and back: auto, driver, user, zero or shmem "
-                         "(default auto)");
+                         "(default auto)",
+                         names_of({CopyMode::automatic, CopyMode::driver, CopyMode::user,
+                                   CopyMode::zero, CopyMode::shmem}));
         arguments.option("--shmem", "FILE", shared_file_,
                          "memory to share with users of the disk, for --copy=shmem");
-        arguments.option("--recovery", "MODE", recovery_,
-                         "what becomes of the disk without its server: off, queue, reissue or fail "
-                         "(default off)");
+        arguments.choice(
+            "--recovery", "MODE", recovery_,
+            "what becomes of the disk without its server: off, queue, reissue or fail "
+            "(default off)",
+            names_of({Recovery::off, Recovery::queue, Recovery::reissue, Recovery::fail}));
         arguments.flag("-r,--read-only", read_only_, "refuse to write");
         arguments.flag("--foreground", foreground_, "serve in this process, until Ctrl-C");
     }
@@ -140,10 +156,13 @@ private:
         auto server = server_options();
         if (!server)
             return server.error();
+        auto name = name_ ? parse_disk_name(*name_) : std::string{};
+        if (!name)
+            return name.error();
         auto shared_file = shared_file_ ? absolute_name("--shmem", *shared_file_) : std::string{};
         if (!shared_file)
             return shared_file.error();
-        return ServeRequest{*std::move(stack), *geometry, *server, *shared_file};
+        return ServeRequest{*std::move(stack), *geometry, *server, *shared_file, *name};
     }
 
     // The server's working directory and descriptors are others.
@@ -216,6 +235,7 @@ private:
     std::string target_;
     std::vector<std::string> words_;
     std::vector<std::string> filters_;
+    std::optional<std::string> name_;
     std::vector<std::string> children_;
     std::optional<std::string> number_;
     std::optional<std::string> queues_;

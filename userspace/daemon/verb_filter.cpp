@@ -94,7 +94,7 @@ public:
         arguments.word("DEV", device_, "/dev/ublkbN, ublkbN or N", Need::required);
         arguments.word("COMMAND", command_, "one that a layer of the disk knows", Need::required);
         arguments.words("WORD", words_, "what goes with it");
-        arguments.option("--layer", "NAME", layer_,
+        arguments.option("--layer", "LAYER", layer_,
                          "the layer that is meant, such as loop, or loop#2 of several "
                          "(default: the outermost that knows the command)");
     }

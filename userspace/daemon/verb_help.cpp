@@ -1,9 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 // `ublkd help` and `ublkd version`.
+#include <cerrno>
+#include <optional>
 #include <string>
 
 #include <nlohmann/json.hpp>
 
+#include "file.h"
+#include "manual.h"
 #include "output.h"
 #include "table.h"
 #include "verb.h"
@@ -19,10 +23,18 @@ public:
 
     void declare(Arguments& arguments) override {
         arguments.word("VERB", verb_, "verb to explain", Need::optional);
+        arguments.option("--man", "DIR", manual_,
+                         "write the manual into a directory: ublkd(8), and a page of each target "
+                         "and filter");
     }
 
     Result<Exit> run(const Context& context) override {
         const Verbs verbs = make_verbs();
+        if (manual_ && !verb_.empty())
+            return Error{EINVAL, "both VERB and --man", "the manual is of all verbs; give one",
+                         ErrorKind::usage};
+        if (manual_)
+            return write_manual(verbs, context);
         if (verb_.empty()) {
             print_text(overview(verbs), context);
             return Exit::ok;
@@ -43,6 +55,22 @@ private:
                format_table(rows) + "\nublkd help VERB tells more.\n";
     }
 
+    // Prints where the pages are.
+    Result<Exit> write_manual(const Verbs& verbs, const Context& context) const {
+        nlohmann::ordered_json files = nlohmann::ordered_json::array();
+        for (const ManualPage& page : manual_pages(verbs)) {
+            const std::string path = *manual_ + "/" + page.file;
+            if (auto written = write_file(path, page.text); !written)
+                return written.error();
+            files.push_back(path);
+            if (!context.json)
+                print(path + "\n");
+        }
+        if (context.json)
+            print_json({{"files", files}});
+        return Exit::ok;
+    }
+
     static void print_text(const std::string& text, const Context& context) {
         if (context.json)
             print_json({{"help", text}});
@@ -51,6 +79,7 @@ private:
     }
 
     std::string verb_;
+    std::optional<std::string> manual_;
 };
 
 class Version final : public Verb {

@@ -60,14 +60,19 @@ private:
         return list;
     }
 
+    static std::string name_of_disk(const Device& device) {
+        return device.record && !device.record->name.empty() ? device.record->name : "-";
+    }
+
     static std::string as_table(const std::vector<Device>& devices) {
-        std::vector<Row> rows{{"DEVICE", "TARGET", "SIZE", "STATE", "RECOVERY", "PID"}};
+        std::vector<Row> rows{{"DEVICE", "NAME", "TARGET", "SIZE", "STATE", "RECOVERY", "PID"}};
         for (const Device& device : devices)
-            rows.push_back(
-                {block_device_path(device.info.number), device.record ? device.record->target : "-",
-                 device.geometry ? format_size(device.geometry->size_bytes) : "-",
-                 device_state(device), std::string(name_of(recovery_of(device.info.features))),
-                 device.info.server > 0 ? std::to_string(device.info.server) : "-"});
+            rows.push_back({block_device_path(device.info.number), name_of_disk(device),
+                            device.record ? device.record->target : "-",
+                            device.geometry ? format_size(device.geometry->size_bytes) : "-",
+                            device_state(device),
+                            std::string(name_of(recovery_of(device.info.features))),
+                            device.info.server > 0 ? std::to_string(device.info.server) : "-"});
         return format_table(rows);
     }
 };

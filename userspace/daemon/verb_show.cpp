@@ -15,6 +15,7 @@
 #include "device.h"
 #include "features.h"
 #include "holders.h"
+#include "json.h"
 #include "output.h"
 #include "process.h"
 #include "server_commands.h"
@@ -169,7 +170,7 @@ std::string plain(const ordered_json& value) {
     if (value.is_string())
         return value.get<std::string>();
     if (!value.is_array())
-        return value.dump();
+        return write_json(value);
     std::vector<std::string> words;
     for (const auto& element : value)
         words.push_back(plain(element));
@@ -212,10 +213,16 @@ public:
 
     void declare(Arguments& arguments) override {
         arguments.word("DEV", device_, "/dev/ublkbN, ublkbN or N", Need::required);
+        arguments.flag("--export", export_, "what the udev rules ask for, also of partitions");
+    }
+
+    std::string notes() const override {
+        return "\n--export prints UBLK_SERVER=ready, or gone if the disk waits for a server, and\n"
+               "UBLK_TARGET and UBLK_NAME as far as known.\n";
     }
 
     Result<Exit> run(const Context& context) override {
-        auto number = parse_device(device_);
+        auto number = parse_device(export_ ? disk_of(device_) : device_);
         if (!number)
             return number.error();
         auto control = Control::open();
@@ -224,6 +231,10 @@ public:
         auto info = find_device(*control, *number);
         if (!info)
             return info.error();
+        if (export_) {
+            print_exported(context, *info);
+            return Exit::ok;
+        }
 
         ordered_json json = details(context, *control, *info);
         if (context.json) {
@@ -237,7 +248,35 @@ public:
     }
 
 private:
+    // Of ublkb3p1 ublkb3.
+    static std::string_view disk_of(std::string_view name) {
+        const auto end = name.find_last_not_of("0123456789");
+        const bool is_partition = end != std::string_view::npos && end > 0 &&
+                                  end + 1 < name.size() && name[end] == 'p' &&
+                                  name[end - 1] >= '0' && name[end - 1] <= '9';
+        return is_partition ? name.substr(0, end) : name;
+    }
+
+    // Quick, since udev waits for it at every event of a disk.
+    static void print_exported(const Context& context, const DeviceInfo& info) {
+        const bool waits = info.state == DeviceState::quiesced ||
+                           info.state == DeviceState::fail_io ||
+                           !server_is_alive(context.paths, info);
+        ordered_json values{{"UBLK_SERVER", waits ? "gone" : "ready"}};
+        if (const auto record = record_of(context.paths, info)) {
+            values["UBLK_TARGET"] = record->target;
+            if (!record->name.empty())
+                values["UBLK_NAME"] = record->name;
+        }
+        if (context.json)
+            print_json(values);
+        else
+            for (const auto& [key, value] : values.items())
+                print(fmt::format("{}={}\n", key, value.get<std::string>()));
+    }
+
     std::string device_;
+    bool export_ = false;
 };
 
 } // namespace

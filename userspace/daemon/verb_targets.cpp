@@ -77,7 +77,7 @@ public:
     std::string_view summary() const override { return catalog_.summary; }
 
     void declare(Arguments& arguments) override {
-        arguments.word("NAME", chosen_, catalog_.help.data(), Need::optional);
+        arguments.word(catalog_.heading.data(), chosen_, catalog_.help.data(), Need::optional);
     }
 
     Result<Exit> run(const Context& context) override {

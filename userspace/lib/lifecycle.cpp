@@ -43,7 +43,7 @@ bool is_busy(const Result<void>& result) { return !result && result.error().code
 
 void consume_signal(int signal_fd) {
     signalfd_siginfo consumed{};
-    static_cast<void>(::read(signal_fd, &consumed, sizeof consumed));
+    static_cast<void>(!::read(signal_fd, &consumed, sizeof consumed));
 }
 
 } // namespace

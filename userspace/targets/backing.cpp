@@ -181,7 +181,7 @@ Result<void> describe(Backing& backing, const Found& found, const BackingRequest
     if (request.direct)
         use_direct_io(backing);
     if (request.direct && !backing.direct)
-        backing.properties.remarks.push_back("no direct I/O here, using the page cache");
+        backing.properties.remarks.emplace_back("no direct I/O here, using the page cache");
     return {};
 }
 

@@ -225,14 +225,14 @@ Result<OpenFile> fill_blank_file(BlankFile& blank, const BackingRequest& request
         const int error = write_image(file->metadata.get(), layout);
         if (!error)
             return file;
-        static_cast<void>(::ftruncate(blank.fd.get(), 0)); // the error is what counts
+        static_cast<void>(!::ftruncate(blank.fd.get(), 0)); // the error is what counts
         return cannot_make(error, request.path);
     }
     if (file || file.error().code == EBUSY) {
         blank.made.keep(); // it is somebody else's by now
         return cannot_make(EEXIST, request.path);
     }
-    static_cast<void>(::ftruncate(blank.fd.get(), 0));
+    static_cast<void>(!::ftruncate(blank.fd.get(), 0));
     return file;
 }
 

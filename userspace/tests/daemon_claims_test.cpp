@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/file.h"
+#include "daemon/json.h"
 #include "support/temporary_directory.h"
 
 namespace ublk::daemon {
@@ -218,10 +219,10 @@ TEST_F(Claims, OldRecordHasItsFileByName) {
     old.options = {{"file", image}};
     old.copy = {CopyMode::driver, "asked for"};
     ASSERT_TRUE(state_.write(old));
-    auto json = nlohmann::ordered_json::parse(*read_file(state_.file(4)));
+    auto json = parse_ordered_json(*read_file(state_.file(4)));
     for (const char* key : {"backings", "direct", "remarks"})
         json.erase(key);
-    directory_.write("state/4.json", json.dump());
+    directory_.write("state/4.json", write_json(json));
     EXPECT_FALSE(check(use_of_name(image, Access::writes)));
     EXPECT_TRUE(check(use_of_name(directory_.create_file("other", 1), Access::writes)));
 }

@@ -8,6 +8,8 @@
 #include <nlohmann/json.hpp>
 #include <sys/socket.h>
 
+#include "daemon/json.h"
+
 namespace ublk::daemon {
 namespace {
 
@@ -62,7 +64,7 @@ TEST(PackedError, IsUnpackedWhole) {
 TEST(EncodedPacket, TakesFileNamesThatAreNoText) {
     const nlohmann::json document{{"file", "/\xff"}, {"text", "\\xff"}};
     const std::string packet = encode_packet(document);
-    EXPECT_EQ(nlohmann::json::parse(packet).at("file"), "/\\xff");
+    EXPECT_EQ(parse_json(packet).at("file"), "/\\xff");
     EXPECT_EQ(decode_packet(packet), document);
 }
 

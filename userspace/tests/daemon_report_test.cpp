@@ -6,6 +6,7 @@
 #include <gtest/gtest.h>
 #include <nlohmann/json.hpp>
 
+#include "daemon/json.h"
 #include "daemon/output.h"
 
 namespace ublk::daemon {
@@ -62,7 +63,7 @@ TEST(ErrorJson, HasCodeErrnoMessageAndHint) {
 TEST(PrintJson, IsValidForNamesThatAreNotUtf8) {
     testing::internal::CaptureStdout();
     print_json({{"error", error_json({EIO, "file=\xff\xfe"})}});
-    const auto json = nlohmann::json::parse(testing::internal::GetCapturedStdout());
+    const auto json = parse_json(testing::internal::GetCapturedStdout());
     EXPECT_EQ(json.at("schema"), 1);
 }
 

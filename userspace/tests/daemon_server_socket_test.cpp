@@ -14,6 +14,7 @@
 #include <poll.h>
 #include <unistd.h>
 
+#include "daemon/json.h"
 #include "daemon/server_commands.h"
 #include "server_with_driver.h"
 #include "support/fake_driver.h"
@@ -234,7 +235,7 @@ TEST_F(ServerCommandsTest, NonsenseIsAnError) {
           "{\"mark\":0,\"settings\":{}}", "{\"mark\":0,\"settings\":{\"layer\":7}}",
           "{\"mark\":0,\"command\":[]}", "{\"mark\":0,\"dance\":{}}",
           "{\"mark\":0,\"resize\":{\"bytes\":\"x\",\"may_shrink\":true}}"}) {
-        const auto answer = execute_command({*server, state_, record_, {}}, json::parse(text));
+        const auto answer = execute_command({*server, state_, record_, {}}, parse_json(text));
         ASSERT_FALSE(answer) << text;
         EXPECT_EQ(answer.error().code, EBADMSG);
     }

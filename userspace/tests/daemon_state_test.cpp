@@ -14,6 +14,7 @@
 #include <ublk/unique_fd.h>
 
 #include "daemon/file.h"
+#include "daemon/json.h"
 #include "support/temporary_directory.h"
 
 namespace ublk::daemon {
@@ -87,7 +88,7 @@ TEST_F(StateDirectoryTest, GivesBackWhatWasWritten) {
 
 TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
     ASSERT_TRUE(state_.write(record_));
-    const auto json = nlohmann::json::parse(*read_file(paths_.state + "/7.json"));
+    const auto json = parse_json(*read_file(paths_.state + "/7.json"));
     EXPECT_EQ(json.at("schema"), 1);
     EXPECT_EQ(json.at("id"), 7);
     EXPECT_EQ(json.at("target"), "loop");
@@ -101,10 +102,10 @@ TEST_F(StateDirectoryTest, FileIsDocumentedJson) {
 
 TEST_F(StateDirectoryTest, RecordOfBeforeThereWereIdentitiesCanBeRead) {
     ASSERT_TRUE(state_.write(record_));
-    auto json = nlohmann::ordered_json::parse(*read_file(state_.file(7)));
+    auto json = parse_ordered_json(*read_file(state_.file(7)));
     for (const char* key : {"backings", "direct", "remarks"})
         json.erase(key);
-    directory_.write("state/7.json", json.dump());
+    directory_.write("state/7.json", write_json(json));
     const auto read = state_.read(7);
     ASSERT_TRUE(read);
     EXPECT_TRUE((*read)->backing.uses.empty());
@@ -113,9 +114,9 @@ TEST_F(StateDirectoryTest, RecordOfBeforeThereWereIdentitiesCanBeRead) {
 
 TEST_F(StateDirectoryTest, RecordOfBeforeThereWereFiltersCanBeRead) {
     ASSERT_TRUE(state_.write(record_));
-    auto json = nlohmann::ordered_json::parse(*read_file(state_.file(7)));
+    auto json = parse_ordered_json(*read_file(state_.file(7)));
     json.erase("filters");
-    directory_.write("state/7.json", json.dump());
+    directory_.write("state/7.json", write_json(json));
     const auto read = state_.read(7);
     ASSERT_TRUE(read);
     EXPECT_TRUE((*read)->filters.empty());

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 
 #include "daemon/features.h"
+#include "daemon/json.h"
 #include "support/temporary_directory.h"
 
 namespace ublk::daemon {
@@ -70,6 +71,7 @@ TEST_F(CommandLine, WrongUsageIsOneLineThatSaysWhatIsWrong) {
     expect_usage_error({"add", "null", "--recovery", "on"}, "off, queue, reissue, fail");
     expect_usage_error({"add", "null", "--copy", "fast"}, "driver, user, zero, shmem");
     expect_usage_error({"add", "null", "--shmem", "/proc/self/status"}, "/dev/shm");
+    expect_usage_error({"add", "null", "--name", "a b"}, "--name=a b");
     expect_usage_error({"add", "null", "--filter"}, "--filter");
     expect_usage_error({"add", "null", "--filter", "delay:read=fast"}, "delay: option read=fast");
     expect_usage_error({"add", "null", "--filter", "delay:reed=1s"}, "known options: read");
@@ -97,7 +99,7 @@ TEST_F(CommandLine, ErrorIsJsonIfAskedFor) {
     for (const std::vector<std::string>& words :
          {std::vector<std::string>{"frob", "--json"}, {"add", "--json"}, {"add", "x", "--json"}}) {
         const Outcome outcome = run(words);
-        const auto json = nlohmann::json::parse(outcome.output);
+        const auto json = parse_json(outcome.output);
         EXPECT_EQ(json.at("error").at("code"), static_cast<int>(outcome.exit));
         EXPECT_EQ(outcome.errors, "");
     }
@@ -148,10 +150,10 @@ TEST_F(CommandLine, FiltersAreListedWithTheirKeys) {
     EXPECT_THAT(run({"filters"}).output, HasSubstr("readonly"));
     EXPECT_THAT(run({"filters"}).output, Not(HasSubstr("loop")));
     EXPECT_THAT(run({"filters", "rate"}).output, HasSubstr("requests"));
-    const auto json = nlohmann::json::parse(run({"filters", "--json"}).output);
+    const auto json = parse_json(run({"filters", "--json"}).output);
     EXPECT_EQ(json.at("schema"), 1);
     EXPECT_GE(json.at("filters").size(), 6U);
-    const auto one = nlohmann::json::parse(run({"filters", "offset", "--json"}).output);
+    const auto one = parse_json(run({"filters", "offset", "--json"}).output);
     EXPECT_EQ(one.at("filter").at("keys").at(0).at("key"), "start");
     EXPECT_EQ(run({"filters", "loop"}).exit, Exit::missing);
 }
@@ -177,17 +179,17 @@ TEST_F(CommandLine, HelpOfAVerbHasOptionsKeysAndExitCodes) {
 TEST_F(CommandLine, TargetsAreListedWithTheirKeys) {
     EXPECT_THAT(run({"targets"}).output, HasSubstr("loop"));
     EXPECT_THAT(run({"targets", "loop"}).output, HasSubstr("sizelimit"));
-    const auto json = nlohmann::json::parse(run({"targets", "--json"}).output);
+    const auto json = parse_json(run({"targets", "--json"}).output);
     EXPECT_EQ(json.at("schema"), 1);
     EXPECT_GE(json.at("targets").size(), 3U);
-    const auto one = nlohmann::json::parse(run({"targets", "ram", "--json"}).output);
+    const auto one = parse_json(run({"targets", "ram", "--json"}).output);
     EXPECT_EQ(one.at("target").at("keys").at(0).at("key"), "size");
 }
 
 TEST_F(CommandLine, VersionIsPrinted) {
     EXPECT_THAT(run({"version"}).output, StartsWith("ublkd "));
     EXPECT_EQ(run({"--version"}).output, run({"version"}).output);
-    EXPECT_TRUE(nlohmann::json::parse(run({"version", "--json"}).output).contains("version"));
+    EXPECT_TRUE(parse_json(run({"version", "--json"}).output).contains("version"));
 }
 
 TEST(NamesOfFeatures, AreInOrderAndCoverUnknownBits) {
