@@ -30,7 +30,7 @@ jq -e --arg dev "$dev" --arg state "$state" '.device == $dev and .state == $stat
     >/dev/null || fail "unexpected: $OUT"
 [ "$(ublkd show "$dev" --json | jq -r '.state, .recovery, .server.pid' | xargs)" = \
     "$state $MODE null" ] || fail "show: $(ublkd show "$dev")"
-ublkd list | grep -qE "^$dev +loop +16M +$state +$MODE +-\$" || fail "list: $(ublkd list)"
+ublkd list | grep -qE "^$dev +- +loop +16M +$state +$MODE +-\$" || fail "list: $(ublkd list)"
 # Sending away one who has left is nothing to do.
 run_expect 0 ublkd quiesce "$dev"
 
