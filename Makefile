@@ -41,12 +41,12 @@ asan: tools
 	@mkdir -p $(ROOT)/build
 	$(call cmake_build,$(ASAN),-DUBLK_SANITIZE=ON -DCMAKE_BUILD_TYPE=Debug)
 
-# And with the other compiler, for what that warns of: none of it is run, so neither optimised. Each file
-# has to find what it needs by its own includes there.
+# And with the other compiler, for what that warns of: none of it is run, so it is not optimised, nor
+# put where the tests look for the daemon. Each file has to find what it needs by its own includes there.
 clang: tools
 	@mkdir -p $(ROOT)/build
 	$(call cmake_build,$(CLANG),-DCMAKE_CXX_COMPILER=clang++ -DCMAKE_BUILD_TYPE=None \
-		-DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON)
+		-DCMAKE_DISABLE_PRECOMPILE_HEADERS=ON -DUBLK_DAEMON_DIR=$(CLANG))
 
 unit: asan ## run the unit tests under the sanitizers
 	ctest --test-dir $(ASAN) --output-on-failure -j $(JOBS)
