@@ -7,9 +7,10 @@
 #include <array>
 #include <cerrno>
 #include <climits>
-#include <filesystem>
-#include <system_error>
+#include <memory>
+#include <new>
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <ublk/unique_fd.h>
 #include <unistd.h>
@@ -66,12 +67,18 @@ Result<void> write_value(const std::string& path, std::string_view text) {
 
 std::vector<std::string> list_directory(const std::string& path) {
     std::vector<std::string> names;
-    std::error_code error;
-    std::filesystem::directory_iterator entry(path, error);
-    const std::filesystem::directory_iterator end;
-    while (!error && entry != end) {
-        names.push_back(entry->path().filename().string());
-        entry.increment(error);
+    struct Close {
+        void operator()(DIR* directory) const { ::closedir(directory); }
+    };
+    // The library's directory_iterator ends the program when it gets no memory.
+    errno = 0;
+    const std::unique_ptr<DIR, Close> directory{::opendir(path.c_str())};
+    if (!directory && errno == ENOMEM)
+        throw std::bad_alloc();
+    while (const dirent* entry = directory ? ::readdir(directory.get()) : nullptr) {
+        const std::string_view name = static_cast<const char*>(entry->d_name);
+        if (name != "." && name != "..")
+            names.emplace_back(name);
     }
     std::sort(names.begin(), names.end());
     return names;
