@@ -71,7 +71,6 @@ std::vector<std::string> list_directory(const std::string& path) {
         void operator()(DIR* directory) const { ::closedir(directory); }
     };
     // The library's directory_iterator ends the program when it gets no memory.
-    errno = 0;
     const std::unique_ptr<DIR, Close> directory{::opendir(path.c_str())};
     if (!directory && errno == ENOMEM)
         throw std::bad_alloc();

@@ -39,10 +39,11 @@ std::string why_left_over(const Paths& paths, const DeviceInfo& info) {
     if (waits)
         return {};
     // The driver forgets the server of a device whose disk has gone with it.
+    pid_t server = info.server;
     if (const auto record = record_of(paths, info); record && has_died(paths, record->server))
-        return fmt::format("its server {} has died", record->server.pid);
-    if (info.server > 0)
-        return fmt::format("its server {} has died", info.server);
+        server = record->server.pid;
+    if (server > 0)
+        return fmt::format("its server {} has died", server);
     if (is_new(paths, info.number))
         return {};
     return "it has no server, and no disk";

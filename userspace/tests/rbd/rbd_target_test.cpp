@@ -74,6 +74,18 @@ protected:
         EXPECT_TRUE(target) << target.error().message();
         return target ? *std::move(target) : nullptr;
     }
+    // To a test that is only run by start_again(), of the image of the test that does so.
+    struct Told {
+        std::string image;
+        std::string conf;
+    };
+    static Told what_was_told() {
+        const char* variable = std::getenv(hold_variable);
+        EXPECT_NE(variable, nullptr) << "run the test that starts this one";
+        const std::string words = variable ? variable : " ";
+        const auto at = words.find(' ');
+        return {words.substr(0, at), words.substr(at + 1)};
+    }
     // This program once more, for one test that is only run so.
     static pid_t start_again(const std::string& test, const std::string& image) {
         const std::string variable =
@@ -351,14 +363,12 @@ TEST_F(RbdTarget, CacheThatTheImageAsksForIsNoPersistence) {
 
 // Holds an image until it is killed; run as a process of its own by the test below.
 TEST_F(RbdTarget, DISABLED_HoldsAnImage) {
-    const std::string words = std::getenv(hold_variable);
-    const auto at = words.find(' ');
-    const auto target = test::create_target(
-        "rbd", {"image=" + words.substr(0, at), "conf=" + words.substr(at + 1)});
+    const Told told = what_was_told();
+    const auto target = test::create_target("rbd", {"image=" + told.image, "conf=" + told.conf});
     ASSERT_TRUE(target) << target.error().message();
     test::TargetBench bench{**target};
     EXPECT_EQ(bench.write(0, data_), 8192);
-    std::ofstream(words.substr(at + 1) + ".held") << "yes";
+    std::ofstream(told.conf + ".held") << "yes";
     ::pause();
 }
 
@@ -477,14 +487,11 @@ TEST_F(RbdTarget, StopsWhileNothingAnswers) {
 
 // What the threads of the library use is destroyed by exit(), like all that is static.
 TEST_F(RbdTarget, DISABLED_EndsWhileNothingAnswers) {
-    if (!std::getenv(hold_variable))
-        GTEST_SKIP() << "only of use to EndsCleanlyWhileNothingAnswers";
-    const std::string words = std::getenv(hold_variable);
-    const auto at = words.find(' ');
-    static const std::string destroyed = words.substr(at + 1) + ".destroyed";
+    const Told told = what_was_told();
+    static const std::string destroyed = told.conf + ".destroyed";
     ASSERT_EQ(std::atexit([] { std::ofstream(destroyed) << "yes"; }), 0);
-    const auto target = test::create_target(
-        "rbd", {"image=" + words.substr(0, at), "conf=" + words.substr(at + 1), "timeout=1s"});
+    const auto target =
+        test::create_target("rbd", {"image=" + told.image, "conf=" + told.conf, "timeout=1s"});
     std::exit(target ? 0 : 7);
 }
 
